@@ -116,6 +116,10 @@ struct ion_channel_stats {
  * @up_since: jiffies when the channel last became live
  * @refused_generation: of the offer that the driver refused
  * @unanswered: sent and not received in this generation
+ * @vector_node: in the window's list of its vector
+ * @waiting: the safety poll saw an answer lie at @waiting_at
+ * @waiting_at: consumer index at that time
+ * @config_sequence: first word of @config as last reported
  * @stats: counters, each written under the lock of its end or @lock
  */
 struct ion_channel {
@@ -140,6 +144,10 @@ struct ion_channel {
 	unsigned long up_since;
 	u64 refused_generation;
 	atomic_t unanswered;
+	struct list_head vector_node;
+	bool waiting;
+	u32 waiting_at;
+	u32 config_sequence;
 	struct ion_channel_stats stats;
 };
 

@@ -291,7 +291,8 @@ ION_ASSERT_OFFSET(struct ion_ring_desc, log2_entries, 10);
  * @data: the pair's part of the data region; page aligned; may be empty
  * @indirect: segment tables, in the guest region; page aligned; may be empty
  * @config: the kind's configuration in the host region, shared by the queues
- *	of an instance; may be empty
+ *	of an instance; may be empty. Its first u32 is a sequence: odd while the
+ *	host changes the rest, even and new afterwards.
  * @host_peer: peer number of the host on the doorbell device
  * @host_vector: the host's vector for this pair
  *

@@ -136,16 +136,21 @@ static inline bool ion_guest_offer(const struct ion_guest_end *e,
 	const struct ion_host_channel *h = e->theirs;
 	__u64 drained;
 
+	/*
+	 * A host leaves READY before it changes any field, and a new READY comes
+	 * with a new generation. The generation is read first and last, so that
+	 * two READYs with an interlude between them are not taken for one.
+	 */
+	o->generation = ion_read(&h->generation);
+	ion_rmb(); /* Pairs with the barrier in ion_host_ready(). */
 	/* Pairs with the release in ion_host_set_state(). */
 	if (ion_load_acquire(&h->state) != ION_HOST_READY)
 		return false;
-	o->generation = ion_read(&h->generation);
 	o->features = ion_read(&h->features);
 	o->max_depth = ion_read(&h->max_depth);
 	drained = ion_read(&h->drained_id);
-	/* The host leaves READY before it changes any of them: ion_host_ready(). */
-	ion_rmb();
-	return ion_read(&h->state) == ION_HOST_READY &&
+	ion_rmb(); /* Pairs with the barrier in ion_host_ready(). */
+	return ion_load_acquire(&h->state) == ION_HOST_READY &&
 	       ion_read(&h->generation) == o->generation &&
 	       drained == e->reset_id;
 }
@@ -167,6 +172,12 @@ static inline void ion_guest_ack(struct ion_guest_end *e,
 	ion_write(&e->mine->depth, t->depth);
 	ion_write(&e->mine->vector, t->vector);
 	ion_write(&e->mine->queue_class, t->queue_class);
+	/*
+	 * A guest that was LIVE and acknowledges a successor stays LIVE: then it is
+	 * the generation and not the state that tells the host of the new fields.
+	 * Pairs with the barrier in ion_host_look().
+	 */
+	ion_wmb();
 	ion_write(&e->mine->generation, o->generation);
 	ion_guest_set_state(e, ION_GUEST_LIVE, ION_REASON_NONE);
 }

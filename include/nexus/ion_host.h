@@ -49,6 +49,7 @@ enum ion_host_event {
  * @reason: &enum ion_reason as last published
  * @generation: as last published
  * @pending_id: the reset that is being drained
+ * @drained_id: as last published
  * @offered: features offered
  * @required: offered features without which the host does not serve
  * @max_depth: most tags
@@ -68,6 +69,7 @@ struct ion_host_end {
 	__u32 reason;
 	__u64 generation;
 	__u64 pending_id;
+	__u64 drained_id;
 	__u64 offered;
 	__u64 required;
 	__u32 max_depth;
@@ -139,6 +141,7 @@ static inline void ion_host_ready(struct ion_host_end *e, __u64 generation,
 	ion_cons_reset(&e->req, e->initial_index);
 	ion_prod_reset(&e->rsp, e->initial_index);
 	e->generation = generation;
+	e->drained_id = drained_id;
 	ion_write(&e->mine->generation, generation);
 	ion_write(&e->mine->drained_id, drained_id);
 	ion_write(&e->mine->features, e->offered);
@@ -213,8 +216,7 @@ static inline enum ion_host_event ion_host_look(struct ion_host_end *e)
 	switch (theirs) {
 	case ION_GUEST_RESET:
 		id = ion_read(&e->theirs->reset_id);
-		if (e->state == ION_HOST_READY &&
-		    id == ion_read(&e->mine->drained_id))
+		if (e->state == ION_HOST_READY && id == e->drained_id)
 			return ION_HOST_EV_NONE;
 		e->pending_id = id;
 		ion_host_set_state(e, ION_HOST_DRAINING, ION_REASON_NONE);
@@ -229,6 +231,7 @@ static inline enum ion_host_event ion_host_look(struct ion_host_end *e)
 		if (e->state != ION_HOST_READY ||
 		    ion_read(&e->theirs->generation) != e->generation)
 			return ION_HOST_EV_NONE;
+		ion_rmb(); /* Pairs with the barrier in ion_guest_ack(). */
 		reason = ion_host_accept(e);
 		break;
 	case ION_GUEST_LATCHED:

@@ -1,0 +1,604 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Channels: the guest's half of the handshake, sending and receiving.
+ *
+ * States (ch->state) and what moves them; all transitions happen under ch->lock
+ * in ion_channel_step(), ion_channel_open() and ion_channel_close():
+ *
+ *   CLOSED --open--> RESETTING --drained offer--> UP
+ *   UP --host restarts or goes--> LOST --offer--> UP
+ *   UP --a ring rule is broken, by either side--> BACKOFF --time--> RESETTING
+ *   RESETTING, LOST --the driver refuses the offer--> REFUSED --other offer--> UP
+ *   any --close--> CLOSED
+ *
+ * Invariants: messages pass only in UP. UP is left under both ring locks, so
+ * that once ->down() is called no send or receive is running. UP is entered only
+ * on an offer that answers our own last reset: whatever was sent before has been
+ * drained.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/jiffies.h>
+#include <linux/random.h>
+#include <linux/rculist.h>
+
+#include "window.h"
+
+#define ION_BACKOFF_MIN_MS 100
+#define ION_BACKOFF_MAX_MS 5000
+/* A channel that was up for this long starts again with the least back-off. */
+#define ION_BACKOFF_FORGET_MS 10000
+#define ION_CLOSE_MS 2000
+#define ION_CLOSE_SILENT_MS 100
+#define ION_CLOSE_LOOK_MS 20
+
+#define ch_log(level, ch, fmt, ...)                                     \
+	dev_##level(&(ch)->idev->dev, "channel=%u generation=%llu " fmt, \
+		    (ch)->index, (ch)->end.generation, ##__VA_ARGS__)
+
+static const char *const ion_reason_names[ION_REASON_COUNT] = {
+	[ION_REASON_NONE] = "none",
+	[ION_REASON_REQ_PROD] = "request-producer-index",
+	[ION_REASON_RSP_CONS] = "response-consumer-index",
+	[ION_REASON_RSP_PROD] = "response-producer-index",
+	[ION_REASON_REQ_CONS] = "request-consumer-index",
+	[ION_REASON_RSP_TAG] = "response-tag",
+	[ION_REASON_RSP_UNMATCHED] = "response-unmatched",
+	[ION_REASON_DEPTH] = "depth",
+	[ION_REASON_FEATURES] = "features",
+	[ION_REASON_CLASS] = "class",
+	[ION_REASON_VECTOR] = "vector",
+	[ION_REASON_GUEST_STATE] = "guest-state",
+	[ION_REASON_LIMITS] = "limits",
+	[ION_REASON_REMOVED] = "removed",
+	[ION_REASON_IO] = "io",
+};
+
+/**
+ * ion_reason_name - name of a latch reason, for logs and sysfs
+ * @reason: &enum ion_reason, or whatever a host wrote
+ *
+ * Return: a constant string.
+ */
+const char *ion_reason_name(u32 reason)
+{
+	return reason < ION_REASON_COUNT ? ion_reason_names[reason] : "unknown";
+}
+EXPORT_SYMBOL_GPL(ion_reason_name);
+
+void ion_channel_init(struct ion_channel *ch, struct ion_device *idev,
+		      unsigned int index, const struct ion_dir_entry *entry)
+{
+	struct ion_window *w = idev->window;
+
+	ch->idev = idev;
+	ch->index = index;
+	ch->entry = *entry;
+	ch->data = entry->data.length ? w->base + entry->data.offset : NULL;
+	ch->indirect = entry->indirect.length ?
+			       w->base + entry->indirect.offset :
+			       NULL;
+	ch->config = entry->config.length ? w->base + entry->config.offset :
+					    NULL;
+	mutex_init(&ch->lock);
+	spin_lock_init(&ch->prod_lock);
+	spin_lock_init(&ch->cons_lock);
+	INIT_LIST_HEAD(&ch->vector_node);
+	ion_guest_bind(&ch->end, w->base, entry);
+	ch->state = ION_CH_CLOSED;
+	/* Vector 0 is the control vector; queues share the others, if any. */
+	if (w->nr_vectors > 1)
+		ch->vector = 1 + entry->host_vector % (w->nr_vectors - 1);
+}
+
+static void ion_channel_ring(struct ion_channel *ch)
+{
+	struct ion_window *w = ch->idev->window;
+	unsigned long flags;
+
+	spin_lock_irqsave(&ch->prod_lock, flags);
+	ch->stats.doorbells++;
+	spin_unlock_irqrestore(&ch->prod_lock, flags);
+	w->ops->ring(w, ch->entry.host_peer, ch->entry.host_vector);
+}
+
+/* Leave or enter UP: no send or receive may be under way meanwhile. */
+static void ion_channel_set_state(struct ion_channel *ch,
+				  enum ion_channel_state state)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&ch->prod_lock, flags);
+	spin_lock(&ch->cons_lock);
+	WRITE_ONCE(ch->state, state);
+	spin_unlock(&ch->cons_lock);
+	spin_unlock_irqrestore(&ch->prod_lock, flags);
+}
+
+static void ion_channel_reset(struct ion_channel *ch)
+{
+	ch->stats.resets++;
+	ion_channel_set_state(ch, ION_CH_RESETTING);
+	/* Zero is the id of memory that nobody has reset. */
+	ion_guest_reset(&ch->end, get_random_u64() | 1);
+	ion_channel_ring(ch);
+}
+
+static void ion_channel_acknowledge(struct ion_channel *ch,
+				    const struct ion_offer *o,
+				    const struct ion_terms *t)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&ch->prod_lock, flags);
+	spin_lock(&ch->cons_lock);
+	ion_guest_ack(&ch->end, o, t);
+	atomic_set(&ch->unanswered, 0);
+	ch->waiting = false;
+	ch->latch = ION_REASON_NONE;
+	WRITE_ONCE(ch->state, ION_CH_UP);
+	spin_unlock(&ch->cons_lock);
+	spin_unlock_irqrestore(&ch->prod_lock, flags);
+}
+
+static void ion_channel_try_up(struct ion_channel *ch)
+{
+	struct ion_offer o;
+	struct ion_terms t = { .depth = 2 };
+	int ret;
+
+	if (!ion_guest_offer(&ch->end, &o))
+		return;
+	if (ch->state == ION_CH_REFUSED &&
+	    o.generation == ch->refused_generation)
+		return;
+	ret = ch->ops->offer(ch, &o, &t);
+	if (ret) {
+		ch->refused_generation = o.generation;
+		ion_channel_set_state(ch, ION_CH_REFUSED);
+		ch_log(err, ch, "offer %llu refused (%d), the channel stays down\n",
+		       o.generation, ret);
+		return;
+	}
+	t.vector = ch->vector;
+	t.queue_class = ION_CLASS_INTERRUPT;
+	if (ch->config)
+		ch->config_sequence = ion_read((const u32 *)ch->config);
+	ion_channel_acknowledge(ch, &o, &t);
+	ch->up_since = jiffies;
+	ch_log(info, ch, "up, depth=%u features=%#llx\n", t.depth, t.features);
+	ion_channel_ring(ch);
+	ch->ops->up(ch);
+}
+
+static void ion_channel_down(struct ion_channel *ch,
+			     enum ion_channel_state state, const char *why)
+{
+	ion_channel_set_state(ch, state);
+	ch->ops->down(ch, why);
+}
+
+static void ion_channel_back_off(struct ion_channel *ch, const char *why)
+{
+	if (time_after(jiffies, ch->up_since +
+				msecs_to_jiffies(ION_BACKOFF_FORGET_MS)))
+		ch->backoff_ms = 0;
+	ch->backoff_ms = clamp(ch->backoff_ms * 2, ION_BACKOFF_MIN_MS,
+			       ION_BACKOFF_MAX_MS);
+	ch->retry_at = jiffies + msecs_to_jiffies(ch->backoff_ms);
+	ion_channel_down(ch, ION_CH_BACKOFF, why);
+}
+
+static void ion_channel_latched(struct ion_channel *ch)
+{
+	u32 reason = READ_ONCE(ch->latch);
+
+	ch->stats.latches++;
+	dev_err_ratelimited(&ch->idev->dev,
+			    "channel=%u generation=%llu latched reason=%s\n",
+			    ch->index, ch->end.generation,
+			    ion_reason_name(reason));
+	ion_guest_set_state(&ch->end, ION_GUEST_LATCHED, reason);
+	ion_channel_ring(ch);
+	ion_channel_back_off(ch, ion_reason_name(reason));
+}
+
+/* The host no longer serves our generation: why, and what is next? */
+static void ion_channel_lost(struct ion_channel *ch)
+{
+	u32 state = ion_load_acquire(&ch->end.theirs->state);
+	u32 reason = ion_read(&ch->end.theirs->reason);
+
+	if (state == ION_HOST_LATCHED) {
+		dev_err_ratelimited(&ch->idev->dev,
+				    "channel=%u generation=%llu latched by the host reason=%s\n",
+				    ch->index, ch->end.generation,
+				    ion_reason_name(reason));
+		ion_channel_back_off(ch, ion_reason_name(reason));
+		return;
+	}
+	ch_log(warn, ch, "the host left the generation, waiting for another\n");
+	ion_channel_down(ch, ION_CH_LOST, "host lost");
+	ion_channel_try_up(ch);
+}
+
+/*
+ * An answer that lies in the ring for two looks although its doorbell should
+ * have been rung: ivshmem drops doorbells that come before the vector is set up.
+ */
+static void ion_channel_safety_poll(struct ion_channel *ch)
+{
+	struct ion_cons *rsp = &ch->end.rsp;
+	u32 at = READ_ONCE(rsp->cons);
+	u64 before;
+
+	if (ion_read(rsp->shared_prod) == at) {
+		ch->waiting = false;
+		return;
+	}
+	if (!ch->waiting || ch->waiting_at != at) {
+		ch->waiting = true;
+		ch->waiting_at = at;
+		return;
+	}
+	before = READ_ONCE(ch->stats.received);
+	ch->ops->event(ch);
+	if (!ch->stats.rescued && READ_ONCE(ch->stats.received) != before)
+		ch_log(warn, ch, "doorbells get lost, answers come by the safety poll\n");
+	ch->stats.rescued += READ_ONCE(ch->stats.received) - before;
+	ch->waiting = false;
+}
+
+static void ion_channel_check_config(struct ion_channel *ch)
+{
+	u32 sequence;
+
+	if (!ch->config || !ch->ops->changed)
+		return;
+	sequence = ion_read((const u32 *)ch->config);
+	if (sequence == ch->config_sequence || sequence & 1)
+		return;
+	ch->config_sequence = sequence;
+	ch->ops->changed(ch);
+}
+
+static void ion_channel_step_up(struct ion_channel *ch)
+{
+	if (READ_ONCE(ch->latch)) {
+		ion_channel_latched(ch);
+		return;
+	}
+	if (ion_guest_lost(&ch->end)) {
+		ion_channel_lost(ch);
+		return;
+	}
+	ion_channel_check_config(ch);
+	ion_channel_safety_poll(ch);
+}
+
+static void ion_channel_step_lost(struct ion_channel *ch)
+{
+	const struct ion_host_channel *host = ch->end.theirs;
+
+	ion_channel_try_up(ch);
+	if (ch->state != ION_CH_LOST)
+		return;
+	/* A host that latched, or that does not know our reset, needs a new one. */
+	switch (ion_load_acquire(&host->state)) {
+	case ION_HOST_READY:
+	case ION_HOST_LIVE:
+	case ION_HOST_LATCHED:
+		ion_channel_reset(ch);
+		break;
+	}
+}
+
+/**
+ * ion_channel_step - move a channel along
+ * @ch: channel
+ *
+ * Context: process, the window's monitor.
+ * Return: true when something is pending, so that the next look is due soon.
+ */
+bool ion_channel_step(struct ion_channel *ch)
+{
+	bool pending;
+
+	mutex_lock(&ch->lock);
+	switch (ch->state) {
+	case ION_CH_CLOSED:
+		break;
+	case ION_CH_RESETTING:
+	case ION_CH_REFUSED:
+		ion_channel_try_up(ch);
+		break;
+	case ION_CH_UP:
+		ion_channel_step_up(ch);
+		break;
+	case ION_CH_LOST:
+		ion_channel_step_lost(ch);
+		break;
+	case ION_CH_BACKOFF:
+		if (time_after_eq(jiffies, ch->retry_at))
+			ion_channel_reset(ch);
+		break;
+	}
+	if (ch->state == ION_CH_UP)
+		pending = ch->waiting || atomic_read(&ch->unanswered) > 0;
+	else
+		pending = ch->state != ION_CH_CLOSED;
+	mutex_unlock(&ch->lock);
+	return pending;
+}
+
+/**
+ * ion_channel_interrupt - the host rang this channel's vector
+ * @ch: channel
+ *
+ * Context: any, under rcu_read_lock().
+ */
+void ion_channel_interrupt(struct ion_channel *ch)
+{
+	ch->stats.interrupts++;
+	if (!ion_channel_is_up(ch) || ion_guest_lost(&ch->end))
+		ion_window_look(ch->idev->window);
+	ch->ops->event(ch);
+}
+
+/**
+ * ion_channel_open - start talking on a channel
+ * @ch: closed channel
+ * @ops: called from now on, until ion_channel_close() returns
+ * @priv: for the driver, in ch->priv
+ *
+ * Begins with a reset, since an earlier guest may have left the channel live.
+ * Returns at once; ->offer() and ->up() follow when the host has drained.
+ *
+ * Context: process.
+ * Return: 0, or -EBUSY when the channel is open.
+ */
+int ion_channel_open(struct ion_channel *ch, const struct ion_channel_ops *ops,
+		     void *priv)
+{
+	struct ion_window *w = ch->idev->window;
+	unsigned long flags;
+
+	mutex_lock(&ch->lock);
+	if (ch->state != ION_CH_CLOSED) {
+		mutex_unlock(&ch->lock);
+		return -EBUSY;
+	}
+	ch->ops = ops;
+	ch->priv = priv;
+	ch->backoff_ms = 0;
+	ch->up_since = jiffies;
+	spin_lock_irqsave(&w->irq_lock, flags);
+	list_add_tail_rcu(&ch->vector_node, &w->vectors[ch->vector]);
+	spin_unlock_irqrestore(&w->irq_lock, flags);
+	ion_channel_reset(ch);
+	mutex_unlock(&ch->lock);
+	ion_window_look(w);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(ion_channel_open);
+
+/* Wait until the host has drained our reset, or shows that it will not. */
+static bool ion_channel_wait_drained(struct ion_channel *ch)
+{
+	struct ion_window *w = ch->idev->window;
+	unsigned long start = jiffies;
+	unsigned int limit_ms;
+	struct ion_offer o;
+
+	for (;;) {
+		if (wait_event_timeout(w->changed,
+				       ion_guest_offer(&ch->end, &o),
+				       msecs_to_jiffies(ION_CLOSE_LOOK_MS)))
+			return true;
+		limit_ms = ion_window_host_alive(w) ? ION_CLOSE_MS :
+						      ION_CLOSE_SILENT_MS;
+		if (time_after(jiffies, start + msecs_to_jiffies(limit_ms)))
+			return false;
+	}
+}
+
+/**
+ * ion_channel_close - stop talking on a channel
+ * @ch: channel; closing a closed one does nothing
+ *
+ * When it returns no op is running and none will be called. Bounded to about
+ * two seconds, less when the host is silent.
+ *
+ * Context: process; not from an op.
+ * Return: 0 when the host has drained what was sent; -ETIMEDOUT when it did not
+ * answer, and may still act on it.
+ */
+int ion_channel_close(struct ion_channel *ch)
+{
+	struct ion_window *w = ch->idev->window;
+	unsigned long flags;
+	bool drained;
+
+	mutex_lock(&ch->lock);
+	if (ch->state == ION_CH_CLOSED) {
+		mutex_unlock(&ch->lock);
+		return 0;
+	}
+	ion_channel_reset(ch);
+	ion_channel_set_state(ch, ION_CH_CLOSED);
+	spin_lock_irqsave(&w->irq_lock, flags);
+	list_del_rcu(&ch->vector_node);
+	spin_unlock_irqrestore(&w->irq_lock, flags);
+	synchronize_rcu();
+
+	drained = ion_channel_wait_drained(ch);
+	ion_guest_set_state(&ch->end, ION_GUEST_DOWN, ION_REASON_NONE);
+	ion_channel_ring(ch);
+	ch->ops = NULL;
+	mutex_unlock(&ch->lock);
+	return drained ? 0 : -ETIMEDOUT;
+}
+EXPORT_SYMBOL_GPL(ion_channel_close);
+
+static void ion_channel_note_latch(struct ion_channel *ch, u32 reason)
+{
+	/* The first reason stays; the monitor acts upon it. */
+	if (cmpxchg(&ch->latch, ION_REASON_NONE, reason) == ION_REASON_NONE)
+		ion_window_look(ch->idev->window);
+}
+
+/**
+ * ion_channel_fault - the driver found the host breaking a rule of its kind
+ * @ch: open channel
+ * @reason: &enum ion_reason
+ *
+ * Latches the channel; ->down() follows. Context: any.
+ */
+void ion_channel_fault(struct ion_channel *ch, u32 reason)
+{
+	ion_channel_note_latch(ch, reason);
+}
+EXPORT_SYMBOL_GPL(ion_channel_fault);
+
+/**
+ * ion_channel_send - write one message, not visible before ion_channel_flush()
+ * @ch: channel
+ * @msg: entry.req.entry_size bytes
+ *
+ * Context: any.
+ * Return: 0; -ENOSPC when the ring is full; -ENOTCONN when the channel is not up.
+ */
+int ion_channel_send(struct ion_channel *ch, const void *msg)
+{
+	struct ion_prod *req = &ch->end.req;
+	unsigned long flags;
+	int ret = 0;
+
+	spin_lock_irqsave(&ch->prod_lock, flags);
+	if (ch->state != ION_CH_UP || READ_ONCE(ch->latch)) {
+		ret = -ENOTCONN;
+	} else if (!ion_prod_free(req)) {
+		ret = req->broken ? -ENOTCONN : -ENOSPC;
+		if (req->broken)
+			ion_channel_note_latch(ch, ION_REASON_REQ_CONS);
+	} else {
+		ion_prod_put(req, msg);
+		ch->stats.sent++;
+		atomic_inc(&ch->unanswered);
+	}
+	spin_unlock_irqrestore(&ch->prod_lock, flags);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(ion_channel_send);
+
+/**
+ * ion_channel_flush - make sent messages visible, with a doorbell if wanted
+ * @ch: channel
+ *
+ * Context: any.
+ */
+void ion_channel_flush(struct ion_channel *ch)
+{
+	unsigned long flags;
+	bool ring = false;
+
+	spin_lock_irqsave(&ch->prod_lock, flags);
+	if (ch->state == ION_CH_UP)
+		ring = ion_prod_publish(&ch->end.req);
+	if (ring)
+		ch->stats.doorbells++;
+	spin_unlock_irqrestore(&ch->prod_lock, flags);
+	if (ring) {
+		struct ion_window *w = ch->idev->window;
+
+		w->ops->ring(w, ch->entry.host_peer, ch->entry.host_vector);
+	}
+	ion_window_busy(ch->idev->window);
+}
+EXPORT_SYMBOL_GPL(ion_channel_flush);
+
+/*
+ * Hand over what is there, at most one ring's worth, so that a host that
+ * produces without end cannot hold a CPU. Returns the number handed over.
+ */
+static unsigned int ion_channel_consume(struct ion_channel *ch,
+					ion_receive_fn fn)
+{
+	struct ion_cons *rsp = &ch->end.rsp;
+	u8 msg[ION_MAX_ENTRY_SIZE] __aligned(8);
+	unsigned int n = 0;
+	u32 reason = ION_REASON_NONE;
+
+	while (!reason && n <= rsp->mask && ion_cons_avail(rsp)) {
+		ion_cons_get(rsp, msg);
+		ion_cons_release(rsp);
+		reason = fn(ch, msg);
+		n++;
+	}
+	if (rsp->broken)
+		reason = ION_REASON_RSP_PROD;
+	if (reason)
+		ion_channel_note_latch(ch, reason);
+	ch->stats.received += n;
+	atomic_sub(n, &ch->unanswered);
+	return n;
+}
+
+/**
+ * ion_channel_receive - take the answers that are there and arm the doorbell
+ * @ch: channel
+ * @fn: called for each
+ *
+ * Context: any.
+ * Return: number of messages taken.
+ */
+unsigned int ion_channel_receive(struct ion_channel *ch, ion_receive_fn fn)
+{
+	struct ion_cons *rsp = &ch->end.rsp;
+	unsigned int n = 0;
+	unsigned long flags;
+
+	spin_lock_irqsave(&ch->cons_lock, flags);
+	while (ch->state == ION_CH_UP && !READ_ONCE(ch->latch)) {
+		n += ion_channel_consume(ch, fn);
+		if (READ_ONCE(ch->latch) || !ion_cons_arm(rsp))
+			break;
+		if (n > rsp->mask) {
+			ion_window_look(ch->idev->window);
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&ch->cons_lock, flags);
+	return n;
+}
+EXPORT_SYMBOL_GPL(ion_channel_receive);
+
+/**
+ * ion_channel_try_receive - take the answers that are there, for a poller
+ * @ch: channel
+ * @fn: called for each
+ *
+ * Does nothing when another CPU is receiving. Leaves the doorbell disarmed, so
+ * that the host does not interrupt a poller: whoever polls must end with
+ * ion_channel_receive().
+ *
+ * Context: any.
+ * Return: number of messages taken.
+ */
+unsigned int ion_channel_try_receive(struct ion_channel *ch, ion_receive_fn fn)
+{
+	struct ion_cons *rsp = &ch->end.rsp;
+	unsigned int n = 0;
+	unsigned long flags;
+
+	if (!spin_trylock_irqsave(&ch->cons_lock, flags))
+		return 0;
+	if (ch->state == ION_CH_UP && !READ_ONCE(ch->latch)) {
+		n = ion_channel_consume(ch, fn);
+		/* Just behind: passed already, so that nothing moves past it. */
+		ion_write(rsp->shared_event, rsp->cons - 1);
+	}
+	spin_unlock_irqrestore(&ch->cons_lock, flags);
+	return n;
+}
+EXPORT_SYMBOL_GPL(ion_channel_try_receive);
