@@ -108,11 +108,11 @@ static void ion_channel_set_state(struct ion_channel *ch,
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&ch->prod_lock, flags);
-	spin_lock(&ch->cons_lock);
+	spin_lock_irqsave(&ch->cons_lock, flags);
+	spin_lock(&ch->prod_lock);
 	WRITE_ONCE(ch->state, state);
-	spin_unlock(&ch->cons_lock);
-	spin_unlock_irqrestore(&ch->prod_lock, flags);
+	spin_unlock(&ch->prod_lock);
+	spin_unlock_irqrestore(&ch->cons_lock, flags);
 }
 
 static void ion_channel_reset(struct ion_channel *ch)
@@ -130,15 +130,15 @@ static void ion_channel_acknowledge(struct ion_channel *ch,
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&ch->prod_lock, flags);
-	spin_lock(&ch->cons_lock);
+	spin_lock_irqsave(&ch->cons_lock, flags);
+	spin_lock(&ch->prod_lock);
 	ion_guest_ack(&ch->end, o, t);
 	atomic_set(&ch->unanswered, 0);
 	ch->waiting = false;
 	ch->latch = ION_REASON_NONE;
 	WRITE_ONCE(ch->state, ION_CH_UP);
-	spin_unlock(&ch->cons_lock);
-	spin_unlock_irqrestore(&ch->prod_lock, flags);
+	spin_unlock(&ch->prod_lock);
+	spin_unlock_irqrestore(&ch->cons_lock, flags);
 }
 
 static void ion_channel_try_up(struct ion_channel *ch)

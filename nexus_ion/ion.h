@@ -105,8 +105,9 @@ struct ion_channel_stats {
  *
  * @ops: set while open
  * @lock: serialises state changes and the calls of @ops; taken first
- * @prod_lock: owns the producing end; taken after @lock
- * @cons_lock: owns the consuming end; taken after @prod_lock where both are
+ * @cons_lock: owns the consuming end; taken after @lock
+ * @prod_lock: owns the producing end; taken after @cons_lock where both are,
+ *	since a message may be sent while one is received
  * @end: the guest's half of the channel
  * @state: &enum ion_channel_state; written under all three locks
  * @latch: reason noted under a ring lock, acted upon under @lock
@@ -133,8 +134,8 @@ struct ion_channel {
 
 	const struct ion_channel_ops *ops;
 	struct mutex lock;
-	spinlock_t prod_lock;
 	spinlock_t cons_lock;
+	spinlock_t prod_lock;
 	struct ion_guest_end end;
 	enum ion_channel_state state;
 	u32 latch;
