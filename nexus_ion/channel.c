@@ -304,7 +304,9 @@ bool ion_channel_step(struct ion_channel *ch)
 {
 	bool pending;
 
-	mutex_lock(&ch->lock);
+	/* Who closes a channel waits for its host; the others must not. */
+	if (!mutex_trylock(&ch->lock))
+		return true;
 	switch (ch->state) {
 	case ION_CH_CLOSED:
 		break;

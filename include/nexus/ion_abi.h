@@ -241,7 +241,7 @@ ION_ASSERT_OFFSET(struct ion_host_header, heartbeat, 256);
  * @features: accepted window features; written before any channel is
  *	acknowledged, read by the host when a channel is acknowledged
  * @instance: random, new each time a guest attaches to the window
- * @heartbeat: incremented at least once a second while a driver is bound
+ * @heartbeat: incremented at least every two seconds while the window is in use
  */
 struct ion_guest_header {
 	__u64 features;
