@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The commands of Nexus Block; "make help" lists them.  Every recipe is one
+# script that can be run by itself.
+
+KERNEL ?= 6.1
+PREFIX ?= /usr/local
+BUILD := $(CURDIR)/build
+
+.PHONY: all
+all: modules host ## build modules and host programs
+
+.PHONY: run
+run: ## install what is missing, build, and exchange real files with a guest
+	@scripts/setup run
+	@scripts/run
+
+.PHONY: test
+test: ## install what is missing, build, and run every test (T=NAME: that one)
+	@scripts/setup test
+	@scripts/build $(KERNEL)
+	@scripts/run-tests $(T)
+
+.PHONY: shell
+shell: ## an interactive guest with /dev/nxblk0
+	@scripts/setup run
+	@scripts/cell --interactive --fio --tools fs -- sh
+
+.PHONY: check
+check: ## static checks of all sources, and of the rules against their tests
+	@scripts/setup test
+	@scripts/check
+
+.PHONY: mutants
+mutants: ## break the code rule by rule and see that the named tests notice
+	@scripts/setup test
+	@scripts/mutants $(T)
+
+.PHONY: modules
+modules: ## the kernel modules, for KERNEL=6.1, 6.12 or the path of a kernel build tree
+	@scripts/modules $(KERNEL)
+
+.PHONY: host
+host: ## the host programs
+	@$(MAKE) --no-print-directory -C rumpk O=$(BUILD)/host
+
+.PHONY: install
+install: all ## programs and modules below DESTDIR and PREFIX
+	@scripts/install $(KERNEL) "$(DESTDIR)" "$(PREFIX)"
+
+.PHONY: clean
+clean: ## remove everything that was built in the tree (the cache stays)
+	rm -rf $(BUILD)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

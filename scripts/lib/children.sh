@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Child processes that never outlive the script, and directories that never
+# outlive it either, even when it is killed with SIGKILL.  Sourced after
+# base.sh; start_janitor comes before anything else here.
+#
+# Two nets.  Every child asks the kernel to be killed when the script dies.
+# Beside that a janitor in a session of its own waits for the script's end of a
+# pipe to close; it knows all pids and directories.
+
+# Descriptors of ours that no child is to hold, lest a pipe never ends.
+own_fds=()
+
+start_janitor() {
+	# shellcheck disable=SC2034
+	exec {janitor_fd}> >(exec setsid "$NEXUS_TOP/scripts/janitor" >/dev/null 2>&1)
+	janitor_pid=$!
+	own_fds+=("$janitor_fd")
+}
+
+# Returns when everything recorded is gone.
+dismiss_janitor() {
+	exec {janitor_fd}>&-
+	wait "$janitor_pid" || true
+}
+
+# private_directory PARENT: sets REPLY to a new directory that will not stay.
+# Announced before it is made, so that there is no moment to be killed between.
+private_directory() {
+	printf -v REPLY '%s/nexus-%s.%d.%08x%08x' "$1" "${0##*/}" $$ "$SRANDOM" "$SRANDOM"
+	printf 'dir %s\0' "$REPLY" >&"$janitor_fd"
+	mkdir -m 700 "$REPLY"
+}
+
+# make_pipe FIFO: sets pipe_r and pipe_w to the ends of a pipe that others can
+# open by name.  Read-write is the one way to open a FIFO without waiting.
+make_pipe() {
+	local both
+	mkfifo -m 600 "$1"
+	exec {both}<>"$1"
+	exec {pipe_r}<"$1" {pipe_w}>"$1"
+	exec {both}>&-
+	own_fds+=("$pipe_r" "$pipe_w")
+}
+
+close_fd() {
+	local fd=$1 other kept=()
+	exec {fd}>&-
+	for other in "${own_fds[@]}"; do
+		((other == fd)) || kept+=("$other")
+	done
+	own_fds=("${kept[@]}")
+}
+
+# What start() runs in the child: ask for the signal, and then see whether the
+# parent died before that was asked.
+# shellcheck disable=SC2016
+readonly START_SCRIPT='[[ $PPID == "$0" ]] || exit 125; exec "$@"'
+
+# start COMMAND [ARG...]: run it in the background; sets REPLY to its pid.  The
+# caller's redirections are the child's.  Of our own descriptors it keeps
+# those listed in keep_fds.
+start() {
+	local fd stat
+	(
+		for fd in "${own_fds[@]}"; do
+			[[ " ${keep_fds[*]-} " == *" $fd "* ]] || exec {fd}>&-
+		done
+		exec setpriv --pdeathsig KILL -- bash -c "$START_SCRIPT" $$ "$@"
+	) <&0 &
+	REPLY=$!
+	read -r stat <"/proc/$REPLY/stat" || return 0
+	read -r -a stat <<<"${stat##*) }"
+	printf 'pid %d %s\0' "$REPLY" "${stat[19]}" >&"$janitor_fd"
+}
+
+# stop PID SIGNAL SECONDS: end a child of ours, in the end by force.  Returns
+# its status.
+stop() {
+	local pid=$1 signal=$2 seconds=$3 watchdog status=0
+	kill "-$signal" "$pid" 2>/dev/null || true
+	start sleep "$seconds" </dev/null
+	watchdog=$REPLY
+	wait -n -p REPLY "$pid" "$watchdog" || status=$?
+	if [[ ${REPLY-} == "$pid" ]]; then
+		kill -KILL "$watchdog"
+		wait "$watchdog" 2>/dev/null || true
+		return "$status"
+	fi
+	kill -KILL "$pid" 2>/dev/null || true
+	wait "$pid" 2>/dev/null || true
+	return 137
+}
