@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "cell.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "util.h"
+
+#define MAX_DISCARD_SECTORS (256u << 11)
+#define MAX_WRITE_ZEROES_SECTORS (16u << 11)
+#define EXTENSIONS \
+	(NXBLK_F_FLUSH | NXBLK_F_FUA | NXBLK_F_DISCARD | NXBLK_F_WRITE_ZEROES)
+/* A fence of a successor, and patience with an end that is just happening. */
+#define LOCK_AGAIN_MS 10000u
+#define LOCK_FRESH_MS 500u
+#define FINISH_MS 10000u
+
+static struct hal *open_mem(struct cell *c, const struct disk_options *d,
+			    unsigned int nth, bool again,
+			    const uint8_t uuid[16])
+{
+	uint8_t fresh[16];
+	int err;
+
+	if (again) {
+		if (nth >= c->fds.nmem) {
+			rumpk_error("the window was laid out for other disks");
+			return NULL;
+		}
+		return hal_mem_open(c->fds.mem[nth], d->size, d->read_only,
+				    d->block, uuid);
+	}
+	err = hal_mem_create(d->size, &c->fds.mem[nth]);
+	if (err || getrandom(fresh, sizeof(fresh), 0) != sizeof(fresh)) {
+		rumpk_error("disk of %llu bytes in memory: %s",
+			    (unsigned long long)d->size, strerror(-err));
+		return NULL;
+	}
+	c->fds.nmem = nth + 1;
+	fresh[6] = (fresh[6] & 0x0f) | 0x40;
+	fresh[8] = (fresh[8] & 0x3f) | 0x80;
+	return hal_mem_open(c->fds.mem[nth], d->size, d->read_only, d->block,
+			    fresh);
+}
+
+static struct hal *open_file(const struct disk_options *d, bool again)
+{
+	const struct hal_file_options opt = {
+		.path = d->path,
+		.read_only = d->read_only,
+		.block = d->block,
+		.wait_ms = again ? LOCK_AGAIN_MS : LOCK_FRESH_MS,
+	};
+
+	return hal_file_open(&opt);
+}
+
+static void disk_identity(const struct valve_disk *disk,
+			  const struct disk_options *d,
+			  struct window_identity *id)
+{
+	memset(id, 0, sizeof(*id));
+	memcpy(id->uuid, disk->hal->info.uuid, 16);
+	id->block = d->block;
+	id->flags = (d->path ? 0 : WINDOW_DISK_MEM) |
+		    (d->read_only ? WINDOW_DISK_RO : 0) |
+		    (d->strict ? WINDOW_DISK_STRICT : 0);
+}
+
+static void disk_serial(struct nxblk_config *config, const char *serial)
+{
+	char text[2 * sizeof(config->uuid) + 1];
+	size_t i;
+
+	if (!*serial) {
+		for (i = 0; i < sizeof(config->uuid); i++)
+			snprintf(text + 2 * i, 3, "%02x", config->uuid[i]);
+		serial = text;
+	}
+	memcpy(config->serial, serial, strnlen(serial, sizeof(config->serial)));
+}
+
+static void disk_config(struct valve_disk *disk, const struct disk_options *d,
+			uint32_t max_sectors)
+{
+	struct nxblk_config *config = &disk->config;
+	bool read_only = d->read_only || !(d->rights & CSPACE_WRITE);
+
+	disk->strict = d->strict;
+	config->capacity = disk->hal->info.capacity >> NXBLK_SECTOR_SHIFT;
+	config->logical_block = d->block;
+	config->physical_block = NXBLK_MAX_BLOCK_SIZE;
+	config->max_sectors = max_sectors;
+	config->max_segments = NXBLK_MAX_SEGS;
+	if (read_only)
+		config->flags |= NXBLK_CFG_READ_ONLY;
+	if (!d->strict) {
+		config->max_discard_sectors = MAX_DISCARD_SECTORS;
+		config->discard_granularity = NXBLK_MAX_BLOCK_SIZE;
+		config->max_write_zeroes_sectors = MAX_WRITE_ZEROES_SECTORS;
+		if (!read_only)
+			config->flags |= NXBLK_CFG_VOLATILE_CACHE;
+	}
+	memcpy(config->uuid, disk->hal->info.uuid, sizeof(config->uuid));
+	disk_serial(config, d->serial);
+}
+
+static int disk_grant(struct cell *c, unsigned int n,
+		      const struct disk_options *d)
+{
+	const struct cspace_cap cap = {
+		.kind = ION_KIND_BLK,
+		.instance = (uint16_t)n,
+		.rights = d->rights,
+		.first = d->first,
+		.last = d->last,
+	};
+
+	return d->rights ? cspace_grant(&c->cspace, n, &cap) : 0;
+}
+
+/**
+ * cell_open_disks - open, judge and fence all disks
+ * @c: configured cell, with its record
+ * @o: command line
+ * @again: a keeper was there: the disks must be the same
+ *
+ * Return: 0, or -errno after a message.
+ */
+int cell_open_disks(struct cell *c, const struct options *o, bool again)
+{
+	struct window_record *rec = c->window.record;
+	struct window_identity id;
+	unsigned int mem = 0;
+	unsigned int i;
+
+	for (i = 0; i < c->count; i++) {
+		const struct disk_options *d = &o->disk[i];
+		struct valve_disk *disk = &c->disk[i];
+
+		disk->hal = d->path ? open_file(d, again) :
+				      open_mem(c, d, mem++, again,
+					       rec->disk[i].uuid);
+		if (!disk->hal)
+			return -EINVAL;
+		disk_identity(disk, d, &id);
+		if (again && memcmp(&id, &rec->disk[i], sizeof(id))) {
+			rumpk_error("disk %u is another one than the window was laid out for; end the guest first",
+				    i);
+			return -EINVAL;
+		}
+		rec->disk[i] = id;
+		disk_config(disk, d, c->window.plan.max_sectors);
+		disk_grant(c, i, d);
+	}
+	return 0;
+}
+
+/**
+ * cell_configure - prepare a cell for a command line
+ * @c: zeroed
+ * @o: command line
+ *
+ * Return: 0, or -EINVAL after a message.
+ */
+int cell_configure(struct cell *c, const struct options *o)
+{
+	c->epoll = -1;
+	c->signals = -1;
+	c->link.fd = -1;
+	c->fds.window = -1;
+	c->fds.record = -1;
+	c->count = o->disks;
+	if (window_plan(&c->window.plan, o->window, o->disks))
+		return 0;
+	rumpk_error("--window %llu: too small for %u disks",
+		    (unsigned long long)o->window, o->disks);
+	return -EINVAL;
+}
+
+static int channel_setup(struct cell *c, unsigned int i)
+{
+	const struct ion_dir_entry *dir = &c->window.plan.dir[i];
+	struct cell_channel *ch = &c->channel[i];
+	struct valve *v = &ch->valve;
+
+	ch->number = (int)i;
+	ch->bell = c->fds.host[i];
+	ch->guest_bells = c->fds.guest;
+	ch->nguest = c->fds.nguest;
+	ch->kept_generation = &c->window.record->channel_generation[i];
+	ch->end.offered = NXBLK_F_INDIRECT |
+			  (c->disk[i].strict ? 0 : EXTENSIONS);
+	ch->end.max_depth = c->window.plan.depth;
+	ch->end.vectors = c->fds.nguest;
+	ion_host_bind(&ch->end, c->window.base, dir);
+	v->cspace = &c->cspace;
+	v->disk = &c->disk[i];
+	v->window = c->window.base;
+	v->channel = (int)i;
+	v->kind = dir->kind;
+	v->instance = dir->instance;
+	v->limits.data = dir->data;
+	v->limits.indirect = dir->indirect;
+	return valve_init(v, c->window.plan.depth);
+}
+
+/**
+ * cell_start - offer all channels to the guest
+ * @c: cell with its window mapped and its disks fenced
+ * @again: the window was published before
+ *
+ * Return: 0, or -errno after a message.
+ */
+int cell_start(struct cell *c, bool again)
+{
+	uint8_t instance[16];
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < c->count && !err; i++) {
+		err = channel_setup(c, i);
+		if (!err)
+			err = hal_start(c->disk[i].hal, 2 * c->window.plan.depth);
+	}
+	if (!err && getrandom(instance, sizeof(instance), 0) < 0)
+		err = -errno;
+	if (err) {
+		rumpk_error("cannot start: %s", strerror(-err));
+		return err;
+	}
+	for (i = 0; i < c->count; i++) {
+		window_set_config(&c->window, i, &c->disk[i].config);
+		channel_start(&c->channel[i]);
+	}
+	if (again)
+		window_restart(&c->window);
+	else
+		window_publish(&c->window, instance);
+	return window_start_beat(&c->window);
+}
+
+static void disk_resize(struct cell *c, unsigned int i)
+{
+	struct valve_disk *disk = &c->disk[i];
+	uint64_t before = disk->config.capacity;
+	uint64_t after;
+
+	if (hal_resize(disk->hal))
+		return;
+	after = disk->hal->info.capacity >> NXBLK_SECTOR_SHIFT;
+	if (after == before)
+		return;
+	disk->config.capacity = after;
+	window_set_config(&c->window, i, &disk->config);
+	rumpk_log(RUMPK_INFO, (int)i, "resized from %llu to %llu sectors",
+		  (unsigned long long)before, (unsigned long long)after);
+	channel_notify(&c->channel[i]);
+}
+
+/**
+ * cell_resize - look at the sizes of all disks again
+ * @c: cell
+ */
+void cell_resize(struct cell *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->count; i++)
+		disk_resize(c, i);
+}
+
+/**
+ * cell_print_stats - print the counters, one line a channel
+ * @c: cell
+ */
+void cell_print_stats(const struct cell *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->count; i++)
+		valve_print_stats(&c->channel[i].valve,
+				  c->channel[i].end.generation);
+}
+
+static uint32_t cell_in_flight(const struct cell *c)
+{
+	uint32_t n = 0;
+	unsigned int i;
+
+	for (i = 0; i < c->count; i++)
+		n += c->channel[i].valve.in_flight;
+	return n;
+}
+
+/* Take no more requests, but answer those that were taken. */
+static void cell_quiesce(struct cell *c)
+{
+	uint64_t until = now_ms() + FINISH_MS;
+	unsigned int i;
+
+	while (cell_in_flight(c) && now_ms() < until) {
+		for (i = 0; i < c->count; i++) {
+			hal_kick(c->disk[i].hal);
+			hal_poll(c->disk[i].hal);
+		}
+		usleep(50);
+	}
+	for (i = 0; i < c->count; i++)
+		channel_publish(&c->channel[i]);
+}
+
+/**
+ * cell_finish - end in an orderly way
+ * @c: started cell
+ *
+ * Return: 0, or -EIO after a message when something may be lost.
+ */
+int cell_finish(struct cell *c)
+{
+	unsigned int i;
+	int err = 0;
+
+	cell_quiesce(c);
+	if (cell_in_flight(c)) {
+		rumpk_error("%u requests did not end", cell_in_flight(c));
+		err = -EIO;
+	}
+	for (i = 0; i < c->count; i++) {
+		int e = hal_sync(c->disk[i].hal);
+
+		if (e) {
+			rumpk_log(RUMPK_ERROR, (int)i, "sync failed: %s",
+				  strerror(-e));
+			err = -EIO;
+		}
+		channel_gone(&c->channel[i]);
+	}
+	window_gone(&c->window);
+	cell_print_stats(c);
+	return err;
+}
+
+/**
+ * cell_release - release everything; also after a start that failed
+ * @c: configured cell
+ */
+void cell_release(struct cell *c)
+{
+	unsigned int i;
+
+	window_stop_beat(&c->window);
+	for (i = 0; i < c->count; i++) {
+		hal_close(c->disk[i].hal);
+		valve_exit(&c->channel[i].valve);
+	}
+	window_unmap(&c->window);
+	keeper_leave(&c->link);
+	keeper_close_fds(&c->fds);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A cell: one guest, its window, its disks, and the loop that serves them.
+ */
+#ifndef RUMPK_CELL_H
+#define RUMPK_CELL_H
+
+#include <stdbool.h>
+
+#include "channel.h"
+#include "cspace.h"
+#include "keeper.h"
+#include "options.h"
+#include "poller.h"
+#include "valve.h"
+#include "window.h"
+
+/**
+ * struct cell - a cell
+ * @window: shared with the guest
+ * @fds: what the keeper holds as well
+ * @link: to the keeper
+ * @cspace: what the guest may do
+ * @disk: the disks
+ * @channel: one a disk
+ * @count: of them
+ * @poller: how long to look before sleeping
+ * @epoll: what the loop sleeps on
+ * @signals: signalfd; -1: none
+ * @guest: a QEMU is attached
+ * @stop: asked to end
+ * @failed: cannot go on
+ */
+struct cell {
+	struct window window;
+	struct keeper_fds fds;
+	struct keeper_link link;
+	struct cspace cspace;
+	struct valve_disk disk[WINDOW_MAX_DISKS];
+	struct cell_channel channel[WINDOW_MAX_DISKS];
+	unsigned int count;
+	struct poller poller;
+	int epoll;
+	int signals;
+	bool guest;
+	bool stop;
+	bool failed;
+};
+
+int cell_configure(struct cell *c, const struct options *o);
+int cell_start(struct cell *c, bool again);
+int cell_loop(struct cell *c);
+int cell_finish(struct cell *c);
+void cell_release(struct cell *c);
+void cell_resize(struct cell *c);
+void cell_print_stats(const struct cell *c);
+int cell_open_disks(struct cell *c, const struct options *o, bool again);
+
+int cell_loop_init(struct cell *c);
+void cell_loop_exit(struct cell *c);
+bool cell_round(struct cell *c);
+
+#endif /* RUMPK_CELL_H */

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One channel of a cell: its rings and its life, on top of a valve.
+ */
+#ifndef RUMPK_CHANNEL_H
+#define RUMPK_CHANNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <nexus/ion_host.h>
+
+#include "log.h"
+#include "valve.h"
+
+/**
+ * struct cell_channel - a channel
+ * @end: the host's end of the rings
+ * @valve: judges and carries out
+ * @owner: takes the valve's answers
+ * @number: for messages
+ * @bell: eventfd that the guest rings
+ * @guest_bells: eventfds that ring the guest
+ * @nguest: of them
+ * @kept_generation: where the last generation is kept across a restart
+ * @lines: limits the lines about its life
+ * @idle_bells: doorbells in a row that brought no work
+ * @muted: its doorbell is not listened to for a while
+ * @stalled: requests wait, but the guest takes no answers
+ */
+struct cell_channel {
+	struct ion_host_end end;
+	struct valve valve;
+	struct valve_owner owner;
+	int number;
+	int bell;
+	const int *guest_bells;
+	unsigned int nguest;
+	uint64_t *kept_generation;
+	struct rumpk_ratelimit lines;
+	unsigned int idle_bells;
+	bool muted;
+	bool stalled;
+};
+
+void channel_start(struct cell_channel *ch);
+bool channel_step(struct cell_channel *ch);
+bool channel_publish(struct cell_channel *ch);
+bool channel_arm(struct cell_channel *ch);
+void channel_guest_left(struct cell_channel *ch);
+void channel_gone(struct cell_channel *ch);
+void channel_notify(struct cell_channel *ch);
+void channel_take_bell(struct cell_channel *ch);
+
+#endif /* RUMPK_CHANNEL_H */

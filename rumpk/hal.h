@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What lies below the valve: a disk that moves sectors and knows nothing of
+ * guests, capabilities or rings.
+ *
+ * The owner fills a &struct hal_io and gives it to hal_submit(); it belongs to
+ * the HAL until @done is called, which may be before hal_submit() returns, or
+ * from hal_poll(). All calls come from one thread. Ranges have been checked.
+ */
+#ifndef RUMPK_HAL_H
+#define RUMPK_HAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+/**
+ * enum hal_op - what a HAL does
+ * @HAL_READ: @length bytes from @offset into @iov
+ * @HAL_WRITE: @length bytes from @iov to @offset
+ * @HAL_SYNC: everything that was done before is durable when this is done
+ * @HAL_DISCARD: contents no longer needed
+ * @HAL_ZERO: reads zero afterwards
+ */
+enum hal_op {
+	HAL_READ,
+	HAL_WRITE,
+	HAL_SYNC,
+	HAL_DISCARD,
+	HAL_ZERO,
+};
+
+/**
+ * struct hal_io - one operation
+ * @op: &enum hal_op
+ * @durable: HAL_WRITE, HAL_ZERO: durable when done
+ * @unmap: HAL_ZERO: the range may be deallocated
+ * @step: the HAL's own: where in the operation it is
+ * @blocking: the HAL's own: the next step is to be done in place
+ * @niov: pieces in @iov
+ * @iov: buffer; the HAL changes it as it goes
+ * @offset: byte on the disk; the HAL changes it as it goes
+ * @length: bytes left
+ * @zeroes: the HAL's own: buffer of a step that writes zeroes
+ * @error: 0 or a positive errno, valid in @done
+ * @done: called exactly once
+ */
+struct hal_io {
+	enum hal_op op;
+	bool durable;
+	bool unmap;
+	bool blocking;
+	uint8_t step;
+	int niov;
+	struct iovec *iov;
+	uint64_t offset;
+	uint64_t length;
+	struct iovec zeroes;
+	int error;
+	void (*done)(struct hal_io *io);
+};
+
+/**
+ * struct hal_info - geometry of a disk
+ * @capacity: bytes
+ * @read_only: the medium refuses writes
+ * @uuid: the same for as long as the contents are the same disk's
+ */
+struct hal_info {
+	uint64_t capacity;
+	bool read_only;
+	uint8_t uuid[16];
+};
+
+struct hal;
+
+/**
+ * struct hal_ops - a kind of disk
+ * @name: for messages
+ * @start: take what service needs, after the last fork; NULL: nothing
+ * @submit: begin an operation
+ * @poll: finish what can be finished; NULL: @submit finishes everything
+ * @kick: hand what was submitted to the kernel; NULL: nothing to do
+ * @resize: look at the medium's size again and update @info; -errno when it
+ *	cannot be used, and then nothing changes; NULL: never changes
+ * @sync: make everything durable, blocking; 0 or -errno
+ * @close: release all; nothing is in flight
+ */
+struct hal_ops {
+	const char *name;
+	int (*start)(struct hal *hal, unsigned int depth);
+	void (*submit)(struct hal *hal, struct hal_io *io);
+	unsigned int (*poll)(struct hal *hal);
+	void (*kick)(struct hal *hal);
+	int (*resize)(struct hal *hal);
+	int (*sync)(struct hal *hal);
+	void (*close)(struct hal *hal);
+};
+
+/**
+ * struct hal - a disk
+ * @ops: its kind
+ * @info: geometry
+ * @event_fd: readable when @ops->poll has something to do; -1: never
+ * @block: logical block in bytes
+ */
+struct hal {
+	const struct hal_ops *ops;
+	struct hal_info info;
+	int event_fd;
+	uint32_t block;
+};
+
+static inline int hal_start(struct hal *hal, unsigned int depth)
+{
+	return hal->ops->start ? hal->ops->start(hal, depth) : 0;
+}
+
+static inline void hal_submit(struct hal *hal, struct hal_io *io)
+{
+	hal->ops->submit(hal, io);
+}
+
+static inline unsigned int hal_poll(struct hal *hal)
+{
+	return hal->ops->poll ? hal->ops->poll(hal) : 0;
+}
+
+static inline void hal_kick(struct hal *hal)
+{
+	if (hal->ops->kick)
+		hal->ops->kick(hal);
+}
+
+static inline int hal_resize(struct hal *hal)
+{
+	return hal->ops->resize ? hal->ops->resize(hal) : 0;
+}
+
+static inline int hal_sync(struct hal *hal)
+{
+	return hal->ops->sync(hal);
+}
+
+static inline void hal_close(struct hal *hal)
+{
+	if (hal)
+		hal->ops->close(hal);
+}
+
+uint8_t hal_status(int error);
+
+int hal_mem_create(uint64_t size, int *fd);
+struct hal *hal_mem_open(int fd, uint64_t size, bool read_only, uint32_t block,
+			 const uint8_t uuid[16]);
+
+/**
+ * struct hal_file_options - how to open an image
+ * @path: of a regular file or block device
+ * @read_only: open for reading; others may read it as well
+ * @block: logical block in bytes
+ * @wait_ms: how long to wait for a lock that somebody holds
+ * @no_uring: do without io_uring
+ */
+struct hal_file_options {
+	const char *path;
+	bool read_only;
+	uint32_t block;
+	unsigned int wait_ms;
+	bool no_uring;
+};
+
+struct hal *hal_file_open(const struct hal_file_options *opt);
+
+#endif /* RUMPK_HAL_H */

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A disk in a file or on a block device.
+ *
+ * An operation is a row of steps. Each step is done in place by the thread that
+ * polls, where that is known to be quick, or by io_uring:
+ *
+ *   READ   READ again until all is there. In place with RWF_NOWAIT; what is not
+ *          in the page cache goes through io_uring.
+ *   WRITE  likewise; in place as long as it was seen to be quick.
+ *   ZERO   PUNCH (when it may deallocate) or RANGE; where the file system has
+ *          neither, FILL writes zeroes; then SYNC when it must be durable.
+ *   DISCARD  PUNCH.
+ *   SYNC   fdatasync.
+ *
+ * On file systems in memory everything is done in place: there is no device to
+ * wait for, and a hand-over to another thread costs more than the copy.
+ */
+#include "hal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "image.h"
+#include "log.h"
+#include "uring.h"
+#include "util.h"
+
+/* After a write in place that took longer, so many go through io_uring. */
+#define SLOW_NS 1000000u
+#define SLOW_PENALTY 64u
+/* A copy may take this long for each KiB without being called slow. */
+#define SLOW_NS_PER_KIB 1000u
+#define ZERO_BYTES 65536u
+
+enum step {
+	STEP_IO,
+	STEP_PUNCH,
+	STEP_RANGE,
+	STEP_FILL,
+	STEP_SYNC,
+	STEP_END,
+};
+
+/**
+ * struct hal_file - an image that is being served
+ * @hal: what the owner sees
+ * @img: the image
+ * @opt: as opened
+ * @ring: valid when @has_ring
+ * @has_ring: io_uring may be used
+ * @no_nowait: the file system does not know RWF_NOWAIT
+ * @penalty: writes that still go through io_uring because one was slow
+ * @queued: prepared, not yet handed to the kernel
+ */
+struct hal_file {
+	struct hal hal;
+	struct image img;
+	struct io_uring ring;
+	char *path;
+	bool has_ring;
+	bool no_uring;
+	bool no_nowait;
+	unsigned int penalty;
+	unsigned int queued;
+};
+
+static uint8_t zeroes[ZERO_BYTES];
+
+static void io_finish(struct hal_io *io, int error)
+{
+	io->error = error;
+	io->step = STEP_END;
+}
+
+/* Move past @n bytes that were transferred. */
+static void io_advance(struct hal_io *io, uint64_t n)
+{
+	io->offset += n;
+	io->length -= n;
+	while (n && n >= io->iov->iov_len) {
+		n -= io->iov->iov_len;
+		io->iov++;
+		io->niov--;
+	}
+	if (n) {
+		io->iov->iov_base = (uint8_t *)io->iov->iov_base + n;
+		io->iov->iov_len -= n;
+	}
+}
+
+static enum step io_first_step(const struct hal_io *io)
+{
+	switch (io->op) {
+	case HAL_READ:
+	case HAL_WRITE:
+		return STEP_IO;
+	case HAL_DISCARD:
+		return STEP_PUNCH;
+	case HAL_ZERO:
+		return io->unmap ? STEP_PUNCH : STEP_RANGE;
+	default:
+		return STEP_SYNC;
+	}
+}
+
+/* The whole range reads zero. */
+static void io_zeroed(struct hal_io *io)
+{
+	if (io->op == HAL_ZERO && io->durable)
+		io->step = STEP_SYNC;
+	else
+		io_finish(io, 0);
+}
+
+static void io_after_transfer(struct hal_io *io, long res)
+{
+	if (res < 0) {
+		io_finish(io, (int)-res);
+	} else if (res == 0) {
+		/* Past the end of a file that has shrunk. */
+		io_finish(io, EIO);
+	} else {
+		io_advance(io, min_u64((uint64_t)res, io->length));
+		if (!io->length)
+			io_finish(io, 0);
+	}
+}
+
+static bool cannot_fallocate(long res)
+{
+	return res == -EOPNOTSUPP || res == -ENOSYS || res == -EINVAL;
+}
+
+static void io_after_fallocate(struct hal_io *io, long res)
+{
+	if (!res) {
+		io_zeroed(io);
+	} else if (!cannot_fallocate(res)) {
+		io_finish(io, (int)-res);
+	} else if (io->op == HAL_DISCARD) {
+		/* Contents that nobody needs may as well stay. */
+		io_finish(io, 0);
+	} else {
+		io->step = io->step == STEP_PUNCH ? STEP_RANGE : STEP_FILL;
+	}
+}
+
+static void io_after_fill(struct hal_io *io, long res)
+{
+	if (res < 0) {
+		io_finish(io, (int)-res);
+		return;
+	}
+	io->offset += (uint64_t)res;
+	io->length -= min_u64((uint64_t)res, io->length);
+	if (!io->length)
+		io_zeroed(io);
+}
+
+/* Take the result of the present step and decide on the next. */
+static void io_result(struct hal_io *io, long res)
+{
+	io->blocking = res == -EINTR || res == -EAGAIN;
+	if (io->blocking)
+		return;
+	switch (io->step) {
+	case STEP_IO:
+		io_after_transfer(io, res);
+		break;
+	case STEP_PUNCH:
+	case STEP_RANGE:
+		io_after_fallocate(io, res);
+		break;
+	case STEP_FILL:
+		io_after_fill(io, res);
+		break;
+	default:
+		io_finish(io, (int)-res);
+		break;
+	}
+}
+
+static int io_fallocate_mode(const struct hal_io *io)
+{
+	return FALLOC_FL_KEEP_SIZE | (io->step == STEP_PUNCH ?
+					      FALLOC_FL_PUNCH_HOLE :
+					      FALLOC_FL_ZERO_RANGE);
+}
+
+static struct iovec *io_zero_iov(struct hal_io *io)
+{
+	io->zeroes.iov_base = zeroes;
+	io->zeroes.iov_len = min_u64(io->length, ZERO_BYTES);
+	return &io->zeroes;
+}
+
+static int io_rw_flags(const struct hal_io *io)
+{
+	return io->op == HAL_WRITE && io->durable ? RWF_DSYNC : 0;
+}
+
+static long file_transfer(struct hal_file *f, struct hal_io *io, int flags)
+{
+	ssize_t res;
+
+	if (io->op == HAL_READ)
+		res = preadv2(f->img.fd, io->iov, io->niov, (off_t)io->offset,
+			      flags);
+	else
+		res = pwritev2(f->img.fd, io->iov, io->niov, (off_t)io->offset,
+			      flags);
+	return res < 0 ? -errno : res;
+}
+
+static long file_in_place(struct hal_file *f, struct hal_io *io)
+{
+	off_t at = (off_t)io->offset;
+	long res;
+
+	switch (io->step) {
+	case STEP_IO:
+		return file_transfer(f, io, io_rw_flags(io));
+	case STEP_PUNCH:
+	case STEP_RANGE:
+		res = fallocate(f->img.fd, io_fallocate_mode(io), at,
+				(off_t)io->length);
+		break;
+	case STEP_FILL:
+		res = pwritev(f->img.fd, io_zero_iov(io), 1, at);
+		break;
+	default:
+		res = fdatasync(f->img.fd);
+		break;
+	}
+	return res < 0 ? -errno : res;
+}
+
+static struct io_uring_sqe *file_sqe(struct hal_file *f)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&f->ring);
+
+	if (sqe)
+		return sqe;
+	io_uring_submit(&f->ring);
+	return io_uring_get_sqe(&f->ring);
+}
+
+/* Prepare the present step for io_uring; false when its queue is full. */
+static bool file_queue(struct hal_file *f, struct hal_io *io)
+{
+	struct io_uring_sqe *sqe = file_sqe(f);
+	int fd = f->img.fd;
+
+	if (!sqe)
+		return false;
+	switch (io->step) {
+	case STEP_IO:
+		if (io->op == HAL_READ)
+			io_uring_prep_readv(sqe, fd, io->iov,
+					    (unsigned int)io->niov, io->offset);
+		else
+			io_uring_prep_writev2(sqe, fd, io->iov,
+					      (unsigned int)io->niov,
+					      io->offset, io_rw_flags(io));
+		break;
+	case STEP_PUNCH:
+	case STEP_RANGE:
+		io_uring_prep_fallocate(sqe, fd, io_fallocate_mode(io),
+					(off_t)io->offset, (off_t)io->length);
+		break;
+	case STEP_FILL:
+		io_uring_prep_writev(sqe, fd, io_zero_iov(io), 1, io->offset);
+		break;
+	default:
+		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+		break;
+	}
+	io_uring_sqe_set_data(sqe, io);
+	f->queued++;
+	return true;
+}
+
+/* What the page cache has is read at once; true when the step is done. */
+static bool file_read_now(struct hal_file *f, struct hal_io *io)
+{
+	long res;
+
+	if (f->no_nowait)
+		return false;
+	res = file_transfer(f, io, RWF_NOWAIT);
+	if (res == -EOPNOTSUPP)
+		f->no_nowait = true;
+	if (res <= 0)
+		return false;
+	io_result(io, res);
+	return true;
+}
+
+/* A write into the page cache; true when the step is done. */
+static bool file_write_now(struct hal_file *f, struct hal_io *io)
+{
+	uint64_t limit = SLOW_NS + io->length / 1024 * SLOW_NS_PER_KIB;
+	uint64_t start;
+
+	if (io->durable)
+		return false;
+	if (f->penalty) {
+		f->penalty--;
+		return false;
+	}
+	start = now_ns();
+	io_result(io, file_transfer(f, io, 0));
+	if (now_ns() - start > limit)
+		f->penalty = SLOW_PENALTY;
+	return true;
+}
+
+static bool file_step_now(struct hal_file *f, struct hal_io *io)
+{
+	if (io->step != STEP_IO)
+		return false;
+	return io->op == HAL_READ ? file_read_now(f, io) :
+				    file_write_now(f, io);
+}
+
+/* Go on until the operation is done or io_uring has it. */
+static void file_run(struct hal_file *f, struct hal_io *io)
+{
+	bool in_place;
+
+	while (io->step != STEP_END) {
+		in_place = !f->has_ring || f->img.memory_fs || io->blocking;
+		if (!in_place) {
+			if (file_step_now(f, io))
+				continue;
+			if (file_queue(f, io))
+				return;
+		}
+		io_result(io, file_in_place(f, io));
+	}
+	io->done(io);
+}
+
+static void file_submit(struct hal *hal, struct hal_io *io)
+{
+	struct hal_file *f = container_of(hal, struct hal_file, hal);
+
+	io->step = io_first_step(io);
+	io->blocking = false;
+	io->error = 0;
+	file_run(f, io);
+}
+
+static void file_kick(struct hal *hal)
+{
+	struct hal_file *f = container_of(hal, struct hal_file, hal);
+	int n;
+
+	if (!f->queued)
+		return;
+	/* What the kernel does not take now stays queued for the next kick. */
+	n = io_uring_submit(&f->ring);
+	if (n > 0)
+		f->queued = io_uring_sq_ready(&f->ring);
+}
+
+static unsigned int file_poll(struct hal *hal)
+{
+	struct hal_file *f = container_of(hal, struct hal_file, hal);
+	struct io_uring_cqe *cqe;
+	struct hal_io *io;
+	unsigned int n = 0;
+	int res;
+
+	if (!f->has_ring)
+		return 0;
+	while (io_uring_peek_cqe(&f->ring, &cqe) == 0) {
+		io = io_uring_cqe_get_data(cqe);
+		res = cqe->res;
+		io_uring_cqe_seen(&f->ring, cqe);
+		io_result(io, res);
+		file_run(f, io);
+		n++;
+	}
+	return n;
+}
+
+static int file_start(struct hal *hal, unsigned int depth)
+{
+	struct hal_file *f = container_of(hal, struct hal_file, hal);
+	int err = f->no_uring ? -EPERM : uring_open(&f->ring, depth);
+
+	if (err) {
+		rumpk_warn("disk %s: io_uring is not available (%s), serving it with preadv2 and pwritev2",
+			   f->path, strerror(-err));
+		return 0;
+	}
+	f->has_ring = true;
+	hal->event_fd = f->ring.ring_fd;
+	return 0;
+}
+
+static int file_resize(struct hal *hal)
+{
+	struct hal_file *f = container_of(hal, struct hal_file, hal);
+	const char *why;
+	uint64_t size;
+	int err = image_size(f->img.fd, hal->block, &size, &why);
+
+	if (err) {
+		rumpk_warn("disk %s: %s, the former size stays", f->path, why);
+		return err;
+	}
+	f->img.size = size;
+	hal->info.capacity = size;
+	return 0;
+}
+
+static int file_sync(struct hal *hal)
+{
+	struct hal_file *f = container_of(hal, struct hal_file, hal);
+
+	return fdatasync(f->img.fd) < 0 ? -errno : 0;
+}
+
+static void file_close(struct hal *hal)
+{
+	struct hal_file *f = container_of(hal, struct hal_file, hal);
+
+	if (f->has_ring)
+		io_uring_queue_exit(&f->ring);
+	close(f->img.fd);
+	free(f->path);
+	free(f);
+}
+
+static const struct hal_ops file_ops = {
+	.name = "file",
+	.start = file_start,
+	.submit = file_submit,
+	.poll = file_poll,
+	.kick = file_kick,
+	.resize = file_resize,
+	.sync = file_sync,
+	.close = file_close,
+};
+
+/**
+ * hal_file_open - open, judge and lock an image
+ * @opt: which and how
+ *
+ * Return: the disk, or NULL after a message.
+ */
+struct hal *hal_file_open(const struct hal_file_options *opt)
+{
+	struct hal_file *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->path = strdup(opt->path);
+	if (!f->path || image_open(&f->img, opt->path, opt->read_only,
+				   opt->block, opt->wait_ms)) {
+		free(f->path);
+		free(f);
+		return NULL;
+	}
+	f->no_uring = opt->no_uring;
+	f->hal.ops = &file_ops;
+	f->hal.event_fd = -1;
+	f->hal.block = opt->block;
+	f->hal.info.capacity = f->img.size;
+	f->hal.info.read_only = opt->read_only;
+	memcpy(f->hal.info.uuid, f->img.uuid, 16);
+	return &f->hal;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "util.h"
+
+static const char *image_kind_fault(mode_t mode)
+{
+	if (S_ISREG(mode) || S_ISBLK(mode))
+		return NULL;
+	if (S_ISDIR(mode))
+		return "is a directory, must be a regular file or a block device";
+	if (S_ISFIFO(mode))
+		return "is a FIFO, must be a regular file or a block device";
+	return "must be a regular file or a block device";
+}
+
+/**
+ * image_size - bytes that an image can serve
+ * @fd: image
+ * @block: logical block in bytes
+ * @size: filled on success
+ * @why: filled on failure with what is wrong
+ *
+ * Return: 0, or -EINVAL when such an image cannot be served.
+ */
+int image_size(int fd, uint32_t block, uint64_t *size, const char **why)
+{
+	struct stat st;
+	uint64_t bytes;
+
+	*why = "cannot be examined";
+	if (fstat(fd, &st) < 0)
+		return -EINVAL;
+	*why = image_kind_fault(st.st_mode);
+	if (*why)
+		return -EINVAL;
+	bytes = (uint64_t)st.st_size;
+	*why = "gives no size";
+	if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &bytes) < 0)
+		return -EINVAL;
+	*why = "is empty";
+	if (!bytes)
+		return -EINVAL;
+	*why = block == 4096 ? "has a size that is not a multiple of 4096" :
+			       "has a size that is not a multiple of 512";
+	if (bytes % block)
+		return -EINVAL;
+	*size = bytes;
+	return 0;
+}
+
+static uint64_t fnv1a(uint64_t hash, const void *data, size_t length)
+{
+	const uint8_t *p = data;
+
+	while (length--)
+		hash = (hash ^ *p++) * 0x100000001b3ull;
+	return hash;
+}
+
+/*
+ * The same file gives the same UUID to every process that serves it, and a new
+ * file under the same name gives another one. Version 8: of our own making.
+ */
+static void image_uuid(int fd, uint8_t uuid[16])
+{
+	struct statx stx;
+	uint64_t id[5] = { 0 };
+	uint64_t half[2];
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &stx) == 0) {
+		id[0] = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+		id[1] = stx.stx_ino;
+		id[2] = makedev(stx.stx_rdev_major, stx.stx_rdev_minor);
+		id[3] = (uint64_t)stx.stx_btime.tv_sec;
+		id[4] = stx.stx_btime.tv_nsec;
+	}
+	half[0] = fnv1a(0xcbf29ce484222325ull, id, sizeof(id));
+	half[1] = fnv1a(half[0] ^ 0x9e3779b97f4a7c15ull, id, sizeof(id));
+	memcpy(uuid, half, 16);
+	uuid[6] = (uuid[6] & 0x0f) | 0x80;
+	uuid[8] = (uuid[8] & 0x3f) | 0x80;
+}
+
+static bool image_on_memory_fs(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	return fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
+}
+
+/*
+ * O_NONBLOCK: a FIFO without a writer must not hang us. It is taken off again,
+ * since io_uring would give up on reads that have to wait for the device.
+ */
+static int image_open_fd(const char *path, bool read_only)
+{
+	int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY |
+		    O_NONBLOCK;
+
+	return open(path, flags);
+}
+
+static void image_refuse_open(const char *path, int error)
+{
+	if (error == EISDIR)
+		rumpk_error("disk %s: %s", path, image_kind_fault(S_IFDIR));
+	else
+		rumpk_error("disk %s: %s", path, strerror(error));
+}
+
+static int image_lock_or_tell(int fd, const char *path, bool read_only,
+			      unsigned int wait_ms)
+{
+	char holder[128];
+	int err = image_lock(fd, read_only, wait_ms);
+
+	if (err == -EBUSY) {
+		image_holder(fd, holder, sizeof(holder));
+		rumpk_error("disk %s: in use by %s", path, holder);
+	} else if (err) {
+		rumpk_error("disk %s: cannot be locked: %s", path,
+			    strerror(-err));
+	}
+	return err;
+}
+
+/**
+ * image_open - open, judge and lock an image
+ * @img: filled on success
+ * @path: name
+ * @read_only: open for reading, share with other readers
+ * @block: logical block in bytes
+ * @wait_ms: how long to wait for a lock that somebody holds
+ *
+ * Return: 0, or -errno after a message that names path and reason.
+ */
+int image_open(struct image *img, const char *path, bool read_only,
+	       uint32_t block, unsigned int wait_ms)
+{
+	const char *why;
+	int err;
+
+	img->fd = image_open_fd(path, read_only);
+	if (img->fd < 0) {
+		err = -errno;
+		image_refuse_open(path, errno);
+		return err;
+	}
+	err = image_size(img->fd, block, &img->size, &why);
+	if (err) {
+		rumpk_error("disk %s: %s", path, why);
+		goto err_close;
+	}
+	if (fcntl(img->fd, F_SETFL, 0) < 0) {
+		err = -errno;
+		rumpk_error("disk %s: %s", path, strerror(errno));
+		goto err_close;
+	}
+	err = image_lock_or_tell(img->fd, path, read_only, wait_ms);
+	if (err)
+		goto err_close;
+	img->memory_fs = image_on_memory_fs(img->fd);
+	image_uuid(img->fd, img->uuid);
+	return 0;
+
+err_close:
+	close_fd(&img->fd);
+	return err;
+}

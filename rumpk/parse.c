@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The values of options. Each parser says itself what is wrong with a value and
+ * what would be right.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <nexus/nxblk_abi.h>
+
+#include "cspace.h"
+#include "util.h"
+
+#define DISK_MAX (1ull << 50)
+
+/**
+ * parse_u64 - read a decimal number
+ * @text: digits and nothing else
+ * @value: filled on success
+ *
+ * Return: 0, -EINVAL or -ERANGE.
+ */
+int parse_u64(const char *text, uint64_t *value)
+{
+	uint64_t v = 0;
+
+	if (!*text)
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		if (__builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, (uint64_t)(*text - '0'), &v))
+			return -ERANGE;
+	}
+	*value = v;
+	return 0;
+}
+
+static int suffix_shift(char c)
+{
+	static const char suffixes[] = "KMGT";
+	const char *s = c ? strchr(suffixes, c) : NULL;
+
+	return s ? 10 * (int)(s - suffixes + 1) : 0;
+}
+
+/**
+ * parse_size - read a number of bytes
+ * @text: digits, and K, M, G or T for powers of 1024
+ * @size: filled on success
+ *
+ * Return: 0, -EINVAL or -ERANGE.
+ */
+int parse_size(const char *text, uint64_t *size)
+{
+	char digits[32];
+	size_t n = strlen(text);
+	uint64_t v;
+	int shift;
+	int err;
+
+	if (!n || n >= sizeof(digits))
+		return n ? -ERANGE : -EINVAL;
+	memcpy(digits, text, n + 1);
+	shift = suffix_shift(digits[n - 1]);
+	if (shift)
+		digits[n - 1] = '\0';
+	err = parse_u64(digits, &v);
+	if (err)
+		return err;
+	if (shift && v >> (64 - shift))
+		return -ERANGE;
+	*size = v << shift;
+	return 0;
+}
+
+static int parse_rights(const char *text, size_t n, uint32_t *rights)
+{
+	static const struct {
+		const char *name;
+		uint32_t rights;
+	} known[] = {
+		{ "r", CSPACE_READ },
+		{ "rw", CSPACE_READ | CSPACE_WRITE },
+		{ "rwd", CSPACE_READ | CSPACE_WRITE | CSPACE_DISCARD },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(known); i++) {
+		if (strlen(known[i].name) == n &&
+		    memcmp(known[i].name, text, n) == 0) {
+			*rights = known[i].rights;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int parse_range(const char *text, struct disk_options *d)
+{
+	char first[32];
+	const char *dash = strchr(text, '-');
+	size_t n = dash ? (size_t)(dash - text) : 0;
+
+	if (!n || n >= sizeof(first))
+		return -EINVAL;
+	memcpy(first, text, n);
+	first[n] = '\0';
+	if (parse_u64(first, &d->first) || parse_u64(dash + 1, &d->last) ||
+	    d->first > d->last)
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * parse_cap - read a capability
+ * @text: "none" or "r|rw[d][:FIRST-LAST]"
+ * @d: rights, first and last are filled on success
+ *
+ * Return: 0 or -EINVAL.
+ */
+int parse_cap(const char *text, struct disk_options *d)
+{
+	size_t n = strcspn(text, ":");
+
+	d->first = 0;
+	d->last = UINT64_MAX;
+	if (strcmp(text, "none") == 0) {
+		d->rights = 0;
+		return 0;
+	}
+	if (parse_rights(text, n, &d->rights))
+		return -EINVAL;
+	return text[n] ? parse_range(text + n + 1, d) : 0;
+}
+
+/* Take the text up to the next single comma; two commas stand for one. */
+static char *next_item(const char **text)
+{
+	const char *p = *text;
+	char *item = malloc(strlen(p) + 1);
+	char *to = item;
+	bool more = false;
+
+	if (!item)
+		return NULL;
+	for (; *p; p++) {
+		more = *p == ',' && *++p != ',';
+		if (more)
+			break;
+		*to++ = *p;
+	}
+	*to = '\0';
+	*text = more ? p : NULL;
+	return item;
+}
+
+static int bad(const char *text, const char *what)
+{
+	rumpk_error("--disk %s: %s", text, what);
+	return -EINVAL;
+}
+
+static int item_backend(const char *item, struct disk_options *d)
+{
+	if (strncmp(item, "file=", 5) == 0) {
+		if (!item[5])
+			return bad(item, "a path must follow");
+		d->path = strdup(item + 5);
+		return d->path ? 0 : -ENOMEM;
+	}
+	if (strncmp(item, "mem=", 4) == 0) {
+		if (parse_size(item + 4, &d->size) || !d->size ||
+		    d->size > DISK_MAX)
+			return bad(item, "must be a size above 0 and up to 1024T, as in mem=64M");
+		return 0;
+	}
+	return bad(item, "must begin with file=PATH or mem=SIZE");
+}
+
+static int item_block(const char *value, struct disk_options *d)
+{
+	if (strcmp(value, "512") == 0)
+		d->block = 512;
+	else if (strcmp(value, "4096") == 0)
+		d->block = 4096;
+	else
+		return bad(value, "bs must be 512 or 4096");
+	return 0;
+}
+
+static int item_serial(const char *value, struct disk_options *d)
+{
+	size_t n = strlen(value);
+	size_t i;
+
+	if (!n || n > OPTIONS_SERIAL_BYTES)
+		return bad(value, "serial must have 1 to 40 characters");
+	for (i = 0; i < n; i++)
+		if (value[i] < 0x21 || value[i] > 0x7e)
+			return bad(value, "serial must be printable ASCII without spaces");
+	memcpy(d->serial, value, n + 1);
+	return 0;
+}
+
+static int item_cap(const char *value, struct disk_options *d)
+{
+	if (parse_cap(value, d))
+		return bad(value, "cap must be none or r|rw[d][:FIRST-LAST], as in rw:0-2047");
+	return 0;
+}
+
+/* Which of the items a disk can have this is, one bit each, and its value. */
+enum {
+	ITEM_RO = 1,
+	ITEM_STRICT = 2,
+	ITEM_BLOCK = 4,
+	ITEM_SERIAL = 8,
+	ITEM_CAP = 16,
+};
+
+static unsigned int item_name(const char *item, const char **value)
+{
+	static const struct {
+		const char *name;
+		unsigned int bit;
+	} known[] = {
+		{ "bs=", ITEM_BLOCK },
+		{ "serial=", ITEM_SERIAL },
+		{ "cap=", ITEM_CAP },
+	};
+	size_t i;
+
+	if (strcmp(item, "ro") == 0)
+		return ITEM_RO;
+	if (strcmp(item, "strict") == 0)
+		return ITEM_STRICT;
+	for (i = 0; i < ARRAY_SIZE(known); i++) {
+		*value = item + strlen(known[i].name);
+		if (strncmp(item, known[i].name, strlen(known[i].name)) == 0)
+			return known[i].bit;
+	}
+	return 0;
+}
+
+static int parse_item(const char *item, struct disk_options *d,
+		      unsigned int *seen)
+{
+	const char *value = NULL;
+	unsigned int bit = item_name(item, &value);
+
+	if (!bit)
+		return bad(item, "must be ro, strict, bs=512|4096, cap=SPEC or serial=TEXT (write a comma in a path twice)");
+	if (*seen & bit)
+		return bad(item, "given twice");
+	*seen |= bit;
+	switch (bit) {
+	case ITEM_RO:
+		d->read_only = true;
+		return 0;
+	case ITEM_STRICT:
+		d->strict = true;
+		return 0;
+	case ITEM_BLOCK:
+		return item_block(value, d);
+	case ITEM_SERIAL:
+		return item_serial(value, d);
+	default:
+		return item_cap(value, d);
+	}
+}
+
+static int parse_items(const char *text, struct disk_options *d,
+		       unsigned int *seen)
+{
+	bool first = true;
+	char *item;
+	int err = 0;
+
+	while (text && !err) {
+		item = next_item(&text);
+		if (!item)
+			return -ENOMEM;
+		err = first ? item_backend(item, d) :
+			      parse_item(item, d, seen);
+		first = false;
+		free(item);
+	}
+	return err;
+}
+
+/**
+ * parse_disk - read the value of --disk
+ * @text: "file=PATH|mem=SIZE[,ro][,strict][,bs=N][,cap=SPEC][,serial=TEXT]"
+ * @d: filled; @d->path is the caller's to free
+ *
+ * Return: 0, or -errno after a message.
+ */
+int parse_disk(const char *text, struct disk_options *d)
+{
+	unsigned int seen = 0;
+	int err;
+
+	memset(d, 0, sizeof(*d));
+	d->block = 512;
+	err = parse_items(text, d, &seen);
+	if (err)
+		return err;
+	if (!(seen & ITEM_CAP))
+		parse_cap(d->read_only ? "r" : "rwd", d);
+	if (!d->path && d->size % d->block)
+		return bad(text, d->block == 4096 ?
+					 "size must be a multiple of 4096" :
+					 "size must be a multiple of 512");
+	return 0;
+}

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "valve.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util.h"
+
+/**
+ * struct valve_request - a tag's request
+ * @io: as the HAL has it
+ * @valve: its valve
+ * @req: private copy
+ * @busy: the HAL has it
+ * @iov: buffer, pieces of the window
+ */
+struct valve_request {
+	struct hal_io io;
+	struct valve *valve;
+	struct nxblk_req req;
+	bool busy;
+	struct iovec iov[NXBLK_MAX_SEGS];
+};
+
+/**
+ * struct valve_verdict - what the checks found
+ * @status: &enum nxblk_status
+ * @why: for the audit line, when @status is not OK
+ */
+struct valve_verdict {
+	uint8_t status;
+	const char *why;
+};
+
+static const struct valve_verdict pass = { NXBLK_S_OK, NULL };
+
+static struct valve_verdict refuse(uint8_t status, const char *why)
+{
+	return (struct valve_verdict){ status, why };
+}
+
+static const char *const status_names[NXBLK_S_COUNT] = {
+	[NXBLK_S_OK] = "OK",	     [NXBLK_S_IOERR] = "IOERR",
+	[NXBLK_S_INVAL] = "INVAL",   [NXBLK_S_RANGE] = "RANGE",
+	[NXBLK_S_UNSUPP] = "UNSUPP", [NXBLK_S_PERM] = "PERM",
+	[NXBLK_S_RO] = "RO",	     [NXBLK_S_NOSPC] = "NOSPC",
+	[NXBLK_S_TIMEOUT] = "TIMEOUT",
+};
+
+static void count_status(struct valve_stats *stats, uint8_t status)
+{
+	switch (status) {
+	case NXBLK_S_OK:
+		break;
+	case NXBLK_S_INVAL:
+		stats->inval++;
+		break;
+	case NXBLK_S_RANGE:
+		stats->range++;
+		break;
+	case NXBLK_S_UNSUPP:
+		stats->unsupp++;
+		break;
+	case NXBLK_S_PERM:
+		stats->perm++;
+		break;
+	case NXBLK_S_RO:
+		stats->ro++;
+		break;
+	case NXBLK_S_NOSPC:
+		stats->nospc++;
+		break;
+	default:
+		stats->ioerr++;
+		break;
+	}
+}
+
+static void count_op(struct valve_stats *stats, const struct nxblk_req *req)
+{
+	if (req->flags & NXBLK_REQ_FUA)
+		stats->fua++;
+	switch (req->op) {
+	case NXBLK_OP_READ:
+		stats->reads++;
+		break;
+	case NXBLK_OP_WRITE:
+		stats->writes++;
+		break;
+	case NXBLK_OP_INFO:
+		stats->infos++;
+		break;
+	case NXBLK_OP_FLUSH:
+		stats->flushes++;
+		break;
+	case NXBLK_OP_DISCARD:
+		stats->discards++;
+		break;
+	default:
+		stats->write_zeroes++;
+		break;
+	}
+}
+
+static void valve_audit(struct valve *v, const struct nxblk_req *req,
+			const char *verdict, const char *why)
+{
+	uint64_t dropped;
+
+	if (!rumpk_ratelimit(&v->audit, now_ms(), &dropped))
+		return;
+	rumpk_log(RUMPK_WARN, v->channel,
+		  "refused generation=%" PRIu64
+		  " tag=%u op=%u status=%s reason=\"%s\" suppressed=%" PRIu64,
+		  v->generation, req->tag, req->op, verdict, why, dropped);
+}
+
+static void valve_answer(struct valve *v, const struct nxblk_req *req,
+			 uint8_t status)
+{
+	struct nxblk_resp rsp = {
+		.tag = req->tag,
+		.op = req->op,
+		.status = status,
+		.generation = req->generation,
+		.cookie = req->cookie,
+	};
+
+	if (status == NXBLK_S_OK)
+		rsp.done = nxblk_buffer_bytes(req);
+	count_status(&v->stats, status);
+	v->owner->answer(v->owner, &rsp);
+}
+
+static uint32_t rights_needed(uint8_t op)
+{
+	switch (op) {
+	case NXBLK_OP_READ:
+		return CSPACE_READ;
+	case NXBLK_OP_DISCARD:
+		return CSPACE_DISCARD;
+	case NXBLK_OP_INFO:
+		return 0;
+	default:
+		return CSPACE_WRITE;
+	}
+}
+
+/* R-CHK-1 was: of this generation. Then the tag, then the operation. */
+static struct valve_verdict check_request(const struct valve *v,
+					  const struct nxblk_req *req)
+{
+	uint8_t status;
+
+	if (req->tag >= v->limits.depth)
+		return refuse(NXBLK_S_INVAL, "tag at or above the depth");
+	if (v->slots[req->tag].busy)
+		return refuse(NXBLK_S_INVAL, "tag already in flight");
+	status = nxblk_check_op(req, v->limits.features);
+	if (status)
+		return refuse(status, status == NXBLK_S_UNSUPP ?
+					      "operation not negotiated" :
+					      "unknown or misplaced flags");
+	return pass;
+}
+
+static struct valve_verdict check_rights(const struct cspace_cap *cap,
+					 const struct nxblk_req *req)
+{
+	uint32_t needed = rights_needed(req->op);
+
+	if (!cap)
+		return refuse(NXBLK_S_PERM, "no capability in this slot");
+	if (req->flags & NXBLK_REQ_GPA)
+		needed |= CSPACE_DMA;
+	if (needed & ~cap->rights)
+		return refuse(NXBLK_S_PERM, "right missing");
+	return pass;
+}
+
+/* Copies the segment table out: the one place where it is read. */
+static struct valve_verdict check_buffer(const struct valve *v,
+					 const struct nxblk_req *req,
+					 struct nxblk_seg *seg)
+{
+	if (nxblk_check_shape(req, &v->limits))
+		return refuse(NXBLK_S_INVAL, "count or number of segments");
+	if (req->flags & NXBLK_REQ_INDIRECT)
+		memcpy(seg, v->window + req->seg[0].addr,
+		       req->nseg * sizeof(*seg));
+	else
+		memcpy(seg, req->seg, sizeof(req->seg));
+	if (nxblk_check_segs(req, seg, &v->limits))
+		return refuse(NXBLK_S_INVAL, "segments");
+	return pass;
+}
+
+static struct valve_verdict check_place(const struct valve *v,
+					const struct cspace_cap *cap,
+					const struct nxblk_req *req)
+{
+	if (nxblk_check_range(req, v->disk->config.capacity))
+		return refuse(NXBLK_S_RANGE, "outside the disk");
+	if (nxblk_op_has_range(req->op) &&
+	    !cspace_covers(cap, req->lba, req->count))
+		return refuse(NXBLK_S_PERM, "outside the capability's range");
+	if (nxblk_op_writes(req->op) && v->disk->hal->info.read_only)
+		return refuse(NXBLK_S_RO, "read-only media");
+	return pass;
+}
+
+/* All checks, in the order that gives each request exactly one status. */
+static struct valve_verdict valve_judge(const struct valve *v,
+					const struct cspace_cap *cap,
+					const struct nxblk_req *req,
+					struct nxblk_seg *seg)
+{
+	struct valve_verdict verdict = check_request(v, req);
+
+	if (!verdict.status)
+		verdict = check_rights(cap, req);
+	if (!verdict.status)
+		verdict = check_buffer(v, req, seg);
+	if (!verdict.status)
+		verdict = check_place(v, cap, req);
+	return verdict;
+}
+
+/* After a failed sync nothing may be called durable any more. */
+static bool needs_durability(const struct valve_disk *disk,
+			     const struct nxblk_req *req)
+{
+	return req->op == NXBLK_OP_FLUSH || (req->flags & NXBLK_REQ_FUA) ||
+	       (disk->strict && req->op == NXBLK_OP_WRITE);
+}
+
+static void note_sync_failure(struct valve *v, const struct valve_request *r)
+{
+	struct valve_disk *disk = v->disk;
+	int error = r->io.error;
+
+	if (!error || disk->sync_failed || !needs_durability(disk, &r->req) ||
+	    hal_status(error) == NXBLK_S_NOSPC)
+		return;
+	disk->sync_failed = true;
+	rumpk_log(RUMPK_ERROR, v->channel,
+		  "making data durable failed: %s; flushes fail until the image is reopened",
+		  strerror(error));
+}
+
+static void valve_done(struct hal_io *io)
+{
+	struct valve_request *r = container_of(io, struct valve_request, io);
+	struct valve *v = r->valve;
+	uint8_t status = hal_status(io->error);
+
+	r->busy = false;
+	v->in_flight--;
+	note_sync_failure(v, r);
+	if (status == NXBLK_S_OK && r->req.op == NXBLK_OP_READ)
+		v->stats.read_bytes += nxblk_buffer_bytes(&r->req);
+	if (status == NXBLK_S_OK && r->req.op == NXBLK_OP_WRITE)
+		v->stats.written_bytes += nxblk_buffer_bytes(&r->req);
+	if (status != NXBLK_S_OK)
+		rumpk_log(RUMPK_DEBUG, v->channel, "op=%u tag=%u failed: %s",
+			  r->req.op, r->req.tag, strerror(io->error));
+	valve_answer(v, &r->req, status);
+}
+
+/* Neighbouring segments become one piece: fewer for the kernel to walk. */
+static int valve_map(const struct valve *v, const struct nxblk_seg *seg,
+		     unsigned int nseg, struct iovec *iov)
+{
+	unsigned int i;
+	int n = 0;
+
+	for (i = 0; i < nseg; i++) {
+		uint8_t *start = v->window + seg[i].addr;
+
+		if (n && (uint8_t *)iov[n - 1].iov_base +
+				 iov[n - 1].iov_len == start) {
+			iov[n - 1].iov_len += seg[i].len;
+			continue;
+		}
+		iov[n].iov_base = start;
+		iov[n].iov_len = seg[i].len;
+		n++;
+	}
+	return n;
+}
+
+static enum hal_op hal_op_of(uint8_t op)
+{
+	switch (op) {
+	case NXBLK_OP_READ:
+		return HAL_READ;
+	case NXBLK_OP_WRITE:
+		return HAL_WRITE;
+	case NXBLK_OP_DISCARD:
+		return HAL_DISCARD;
+	case NXBLK_OP_WRITE_ZEROES:
+		return HAL_ZERO;
+	default:
+		return HAL_SYNC;
+	}
+}
+
+static void valve_start(struct valve *v, const struct nxblk_req *req,
+			const struct nxblk_seg *seg)
+{
+	struct valve_request *r = &v->slots[req->tag];
+	struct hal_io *io = &r->io;
+
+	r->req = *req;
+	r->busy = true;
+	v->in_flight++;
+	io->op = hal_op_of(req->op);
+	io->durable = needs_durability(v->disk, req);
+	io->unmap = req->flags & NXBLK_REQ_UNMAP;
+	io->iov = r->iov;
+	io->niov = valve_map(v, seg, req->nseg, r->iov);
+	io->offset = req->lba << NXBLK_SECTOR_SHIFT;
+	io->length = (uint64_t)req->count << NXBLK_SECTOR_SHIFT;
+	io->done = valve_done;
+	hal_submit(v->disk->hal, io);
+}
+
+static void valve_info(struct valve *v, const struct cspace_cap *cap,
+		       const struct nxblk_req *req, const struct nxblk_seg *seg)
+{
+	struct nxblk_config config = v->disk->config;
+
+	if (!(cap->rights & CSPACE_WRITE)) {
+		config.flags |= NXBLK_CFG_READ_ONLY;
+		config.flags &= ~NXBLK_CFG_VOLATILE_CACHE;
+	}
+	memcpy(v->window + seg[0].addr, &config, sizeof(config));
+	valve_answer(v, req, NXBLK_S_OK);
+}
+
+static void valve_execute(struct valve *v, const struct cspace_cap *cap,
+			  const struct nxblk_req *req,
+			  const struct nxblk_seg *seg)
+{
+	count_op(&v->stats, req);
+	if (req->op == NXBLK_OP_INFO)
+		valve_info(v, cap, req, seg);
+	else if (v->disk->sync_failed && needs_durability(v->disk, req))
+		valve_answer(v, req, NXBLK_S_IOERR);
+	else
+		valve_start(v, req, seg);
+}
+
+/**
+ * valve_submit - judge a request and carry it out
+ * @v: valve that is live
+ * @req: private copy
+ */
+void valve_submit(struct valve *v, const struct nxblk_req *req)
+{
+	struct nxblk_seg seg[NXBLK_MAX_SEGS];
+	const struct cspace_cap *cap;
+	struct valve_verdict verdict;
+
+	v->stats.requests++;
+	if (req->generation != v->limits.generation) {
+		v->stats.stale++;
+		valve_audit(v, req, "none", "older generation, dropped");
+		return;
+	}
+	cap = cspace_lookup(v->cspace, req->cap_slot, v->kind, v->instance);
+	verdict = valve_judge(v, cap, req, seg);
+	if (!verdict.status) {
+		valve_execute(v, cap, req, seg);
+		return;
+	}
+	valve_audit(v, req, status_names[verdict.status], verdict.why);
+	valve_answer(v, req, verdict.status);
+}
+
+/**
+ * valve_live - begin a generation
+ * @v: valve with nothing in flight
+ * @terms: what was agreed upon
+ */
+void valve_live(struct valve *v, const struct valve_terms *terms)
+{
+	const struct nxblk_config *config = &v->disk->config;
+	struct nxblk_limits *lim = &v->limits;
+
+	v->generation = terms->generation;
+	lim->generation = (uint32_t)terms->generation;
+	lim->features = terms->features;
+	lim->depth = terms->depth;
+	lim->logical_block = config->logical_block;
+	lim->max_sectors = config->max_sectors;
+	lim->max_segments = config->max_segments;
+	lim->max_discard_sectors = config->max_discard_sectors;
+	lim->max_write_zeroes_sectors = config->max_write_zeroes_sectors;
+}
+
+/**
+ * valve_init - allocate what a valve needs
+ * @v: all fields above @limits set, and the spans of @limits; the rest zero
+ * @max_depth: most tags
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int valve_init(struct valve *v, uint32_t max_depth)
+{
+	uint32_t i;
+
+	v->slots = calloc(max_depth, sizeof(*v->slots));
+	if (!v->slots)
+		return -ENOMEM;
+	v->max_depth = max_depth;
+	for (i = 0; i < max_depth; i++)
+		v->slots[i].valve = v;
+	return 0;
+}
+
+/**
+ * valve_exit - release what valve_init() allocated
+ * @v: valve with nothing in flight
+ */
+void valve_exit(struct valve *v)
+{
+	free(v->slots);
+	v->slots = NULL;
+}
+
+/**
+ * valve_print_stats - print the counters, one line
+ * @v: valve
+ * @generation: of the channel now
+ */
+void valve_print_stats(const struct valve *v, uint64_t generation)
+{
+	char text[1024];
+	size_t at = 0;
+
+#define VALVE_PRINT(name)                                             \
+	at += (size_t)snprintf(text + at, sizeof(text) - at,          \
+			       #name "=%" PRIu64 " ", v->stats.name);
+	VALVE_COUNTERS(VALVE_PRINT)
+#undef VALVE_PRINT
+	rumpk_log(RUMPK_INFO, v->channel, "stats %sgeneration=%" PRIu64, text,
+		  generation);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The Block Valve: every request of a guest passes here, is judged on a private
+ * copy, and only then moves sectors. It passes sectors and never interprets
+ * them.
+ *
+ * A request handed to valve_submit() is either dropped (it is of an older
+ * generation) or answered exactly once through &valve_owner.answer.
+ */
+#ifndef RUMPK_VALVE_H
+#define RUMPK_VALVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <nexus/nxblk_check.h>
+
+#include "cspace.h"
+#include "hal.h"
+#include "log.h"
+
+/*
+ * A channel's exact counters, in the order in which they are printed. To add
+ * one, add a line.
+ */
+#define VALVE_COUNTERS(X) \
+	X(requests)       \
+	X(reads)          \
+	X(read_bytes)     \
+	X(writes)         \
+	X(written_bytes)  \
+	X(flushes)        \
+	X(fua)            \
+	X(discards)       \
+	X(write_zeroes)   \
+	X(infos)          \
+	X(doorbells_in)   \
+	X(doorbells_out)  \
+	X(perm)           \
+	X(ro)             \
+	X(range)          \
+	X(inval)          \
+	X(unsupp)         \
+	X(ioerr)          \
+	X(nospc)          \
+	X(stale)          \
+	X(latches)        \
+	X(resets)
+
+/**
+ * struct valve_stats - counters of a channel since the daemon began
+ *
+ * @requests counts what was consumed, stale ones included. The operations count
+ * requests that passed all checks, @read_bytes and @written_bytes what was
+ * answered OK, the statuses answers. @doorbells_in and @doorbells_out are
+ * doorbells of the channel, @latches and @resets events of its life.
+ */
+struct valve_stats {
+#define VALVE_FIELD(name) uint64_t name;
+	VALVE_COUNTERS(VALVE_FIELD)
+#undef VALVE_FIELD
+};
+
+/**
+ * struct valve_disk - a disk as the valve knows it
+ * @hal: below
+ * @config: geometry, limits, identity; the answer to INFO
+ * @strict: every WRITE is durable when it is answered
+ * @sync_failed: data that was acknowledged may be lost: FLUSH, FUA and, when
+ *	strict, WRITE fail from now on
+ */
+struct valve_disk {
+	struct hal *hal;
+	struct nxblk_config config;
+	bool strict;
+	bool sync_failed;
+};
+
+/**
+ * struct valve_owner - who takes the answers
+ * @answer: called once for each request that is not dropped
+ */
+struct valve_owner {
+	void (*answer)(struct valve_owner *owner, const struct nxblk_resp *rsp);
+};
+
+/**
+ * struct valve_terms - what a guest and the host agreed upon
+ * @generation: of the channel
+ * @features: accepted
+ * @depth: tags, at most the depth given to valve_init()
+ */
+struct valve_terms {
+	uint64_t generation;
+	uint64_t features;
+	uint32_t depth;
+};
+
+struct valve_request;
+
+/**
+ * struct valve - one channel's way to its disk
+ * @owner: takes the answers
+ * @cspace: the cell's
+ * @disk: the disk
+ * @window: start of the mapping
+ * @channel: for messages
+ * @kind: that capabilities name
+ * @instance: that capabilities name
+ * @limits: that requests are judged against
+ * @generation: whole, for messages
+ * @max_depth: entries of @slots
+ * @in_flight: requests that the HAL has
+ * @slots: by tag
+ * @stats: counters
+ * @audit: limits the lines about refusals
+ */
+struct valve {
+	struct valve_owner *owner;
+	const struct cspace *cspace;
+	struct valve_disk *disk;
+	uint8_t *window;
+	int channel;
+	uint16_t kind;
+	uint16_t instance;
+	struct nxblk_limits limits;
+	uint64_t generation;
+	uint32_t max_depth;
+	uint32_t in_flight;
+	struct valve_request *slots;
+	struct valve_stats stats;
+	struct rumpk_ratelimit audit;
+};
+
+int valve_init(struct valve *v, uint32_t max_depth);
+void valve_exit(struct valve *v);
+void valve_live(struct valve *v, const struct valve_terms *terms);
+void valve_submit(struct valve *v, const struct nxblk_req *req);
+void valve_print_stats(const struct valve *v, uint64_t generation);
+
+#endif /* RUMPK_VALVE_H */
