@@ -161,6 +161,9 @@ static void link_tools(void)
 		if (symlink(target, links[i]))
 			fatal("cannot link %s: %m", links[i]);
 	}
+	/* Busybox's own shell would run its applets whatever PATH says. */
+	if (unlink("/bin/sh") || symlink(TOOLS "/bin/dash", "/bin/sh"))
+		fatal("cannot link /bin/sh: %m");
 }
 
 /*

@@ -86,7 +86,8 @@ apt_private_unpack() {
 		return 1
 	}
 	for deb in "$debs"/*.deb; do
-		dpkg-deb -x "$deb" "$dir"
+		# A tree that has merged /bin, /lib and so on stays merged.
+		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir" --keep-directory-symlink
 	done
 	rm -rf "$debs"
 }
