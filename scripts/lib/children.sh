@@ -58,14 +58,18 @@ close_fd() {
 # shellcheck disable=SC2016
 readonly START_SCRIPT='[[ $PPID == "$0" ]] || exit 125; exec "$@"'
 
-# start COMMAND [ARG...]: run it in the background; sets REPLY to its pid.  The
-# caller's redirections are the child's.  Of our own descriptors it keeps
-# those listed in keep_fds.
+# start [--keep FD] COMMAND [ARG...]: run it in the background; sets REPLY to its
+# pid.  The caller's redirections are the child's; of our own descriptors it gets
+# FD alone.
 start() {
-	local fd stat
+	local fd stat keep=
+	if [[ $1 == --keep ]]; then
+		keep=$2
+		shift 2
+	fi
 	(
 		for fd in "${own_fds[@]}"; do
-			[[ " ${keep_fds[*]-} " == *" $fd "* ]] || exec {fd}>&-
+			[[ $fd == "$keep" ]] || exec {fd}>&-
 		done
 		exec setpriv --pdeathsig KILL -- bash -c "$START_SCRIPT" $$ "$@"
 	) <&0 &

@@ -96,8 +96,10 @@ describe_disks() {
 		fi
 		rumpk_args+=(--disk "$source${disk_attrs[i]}")
 		# A disk that the cell may not even ask about does not appear.
-		[[ ,${disk_attrs[i]}, == *,cap=none,* ]] || conf "wait=/dev/nxblk$i"
+		[[ $load == no || ,${disk_attrs[i]}, == *,cap=none,* ]] || conf "wait=/dev/nxblk$i"
 	done
+	[[ -z $window ]] || rumpk_args+=(--window "$window")
+	rumpk_args+=("${rumpk_extra[@]}")
 }
 
 # raw_disk NAME FILE [OPTION]: a plain virtio disk, found by its serial.

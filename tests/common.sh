@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What test scripts share.  A test begins with
+#
+#	source "$(dirname "$0")/../common.sh"
+#
+# and then has $tmp, a directory of its own that goes when it ends, $logs, one
+# that stays, and the functions below.  It passes when it gets to its end: every
+# command that fails ends it (set -e).  No process that it has started by these
+# functions outlives it.
+
+# shellcheck source=scripts/lib/base.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib/base.sh"
+# shellcheck source=scripts/lib/children.sh
+source "$NEXUS_TOP/scripts/lib/children.sh"
+
+logs=${NEXUS_LOGS:-$NEXUS_BUILD/test-logs/$(basename "$0" .sh)}
+rumpk=$NEXUS_BUILD/host/rumpk
+rumpk_pid=
+cell_count=0
+cell_logs=
+
+rm -rf -- "$logs"
+mkdir -p "$logs"
+start_janitor
+private_directory "$(realpath "${TMPDIR:-/tmp}")"
+tmp=$REPLY
+
+fail() {
+	echo "FAILED: $*" >&2
+	exit 1
+}
+
+skip() {
+	echo "$*" >&2
+	exit 77
+}
+
+# on_exit COMMAND [ARG...]: run it when the test ends, the last one first.
+exit_commands=()
+on_exit() {
+	exit_commands+=("$(printf '%q ' "$@")")
+}
+
+test_ended() {
+	local status=$? i
+	trap - EXIT
+	set +e
+	for ((i = ${#exit_commands[@]} - 1; i >= 0; i--)); do
+		eval "${exit_commands[i]}"
+	done
+	dismiss_janitor
+	exit "$status"
+}
+trap test_ended EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
+
+# cell [OPTION...] -- COMMAND...: scripts/cell.  Sets cell_logs to where the logs
+# of this one are.
+cell() {
+	cell_count=$((cell_count + 1))
+	cell_logs=$logs/cell-$cell_count
+	setpriv --pdeathsig KILL -- "$NEXUS_TOP/scripts/cell" --logs "$cell_logs" "$@" \
+		{janitor_fd}>&-
+}
+
+# expect STATUS COMMAND [ARG...]: run it and insist on how it ends.
+expect() {
+	local wanted=$1 status=0
+	shift
+	"$@" || status=$?
+	((status == wanted)) || fail "status $status instead of $wanted: $*"
+}
+
+# wait_until SECONDS COMMAND [ARG...]: until it succeeds; for what announces itself by
+# no event.
+wait_until() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		((SECONDS < end)) || fail "in vain: $*"
+		sleep 0.1
+	done
+}
+
+# start_rumpk SOCKET [ARG...]: returns when it listens; sets rumpk_pid.  Its log is
+# $logs/rumpk.log, one for all that follow each other in a test.
+start_rumpk() {
+	local socket=$1
+	shift
+	make_pipe "$tmp/ready.$SRANDOM"
+	start --keep "$pipe_w" "$rumpk" --socket "$socket" "$@" --ready-fd "$pipe_w" \
+		</dev/null >>"$logs/rumpk.log" 2>&1
+	rumpk_pid=$REPLY
+	close_fd "$pipe_w"
+	read -r -t 30 -u "$pipe_r" _ || fail "rumpk did not start: $(tail -n 1 "$logs/rumpk.log")"
+	close_fd "$pipe_r"
+}
+
+# stop_rumpk [SIGNAL]: end it and return its status.
+stop_rumpk() {
+	local pid=$rumpk_pid
+	rumpk_pid=
+	[[ -n $pid && -e /proc/$pid ]] || return 0
+	stop "$pid" "${1:-TERM}" 30
+}
+on_exit stop_rumpk
+
+# stat_of LOG COUNTER [CHANNEL]: its last value in a rumpk's log.
+stat_of() {
+	sed -n "s/^rumpk: info: channel=${3:-0} stats.* $2=\([0-9]*\).*/\1/p" "$1" | tail -n 1
+}
+
+# rumpk_stat COUNTER [CHANNEL]: what it came to in the last cell.
+rumpk_stat() {
+	stat_of "$cell_logs/rumpk.log" "$@"
+}
+
+stats_lines() {
+	grep -c 'channel=0 stats' "$logs/rumpk.log" || true
+}
+
+more_stats_than() {
+	(($(stats_lines) > $1))
+}
+
+# rumpk_stat_now COUNTER [CHANNEL]: its value now, of start_rumpk's daemon.
+rumpk_stat_now() {
+	local before
+	before=$(stats_lines)
+	kill -USR1 "$rumpk_pid"
+	wait_until 10 more_stats_than "$before"
+	stat_of "$logs/rumpk.log" "$@"
+}
+
+# The kernel of the last cell had nothing to complain about.
+no_kernel_complaint() {
+	! grep -a -E 'WARNING:|BUG:|Oops|Call Trace|UBSAN|KASAN|INFO: task|lockdep' \
+		"$cell_logs/console.log" || fail "the guest's kernel complained"
+}
