@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What becomes of requests when the host does not answer.
+ *
+ * From the moment that a channel goes down, or that an answer is missing, the
+ * outage clock of the disk runs. Requests wait (the queues are quiesced, never
+ * frozen: a freeze would wait for what nobody answers) until the host is back, or
+ * until the bound that the operator chose has passed: then they end with an
+ * error, and so do new ones at once. Whenever the host is back, the disk is.
+ *
+ * A request that ends early leaves its tag and chunks in quarantine: the host
+ * may still execute it. New requests are issued only after the host has drained
+ * or answered all of those, so that no old write lands after a newer one.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+
+#include "nxblk.h"
+
+/* A removal during which nothing is answered for this long goes on without. */
+#define NXBLK_REAP_PATIENCE (5 * HZ)
+#define NXBLK_REAP_LOOK (HZ / 2)
+
+/* Jiffies for which the disk has been without service. */
+static unsigned long nxblk_outage_age(struct nxblk_disk *d)
+{
+	unsigned long age = 0;
+	unsigned int i;
+
+	if (d->state != NXBLK_LIVE)
+		age = jiffies - d->down_since;
+	for (i = 0; i < d->nr_queues; i++)
+		age = max(age, nsecs_to_jiffies(
+				       nxblk_queue_oldest(&d->queues[i])));
+	return age;
+}
+
+/**
+ * nxblk_outage_begin - the host is gone, or cannot be used
+ * @d: disk, locked
+ */
+void nxblk_outage_begin(struct nxblk_disk *d)
+{
+	d->down_since = jiffies;
+	if (!d->disk)
+		return;
+	nxblk_disk_quiesce(d);
+	mod_delayed_work(nxblk_wq, &d->outage_work, 0);
+}
+
+static bool nxblk_outage_bounded(const struct nxblk_disk *d)
+{
+	switch (d->state) {
+	case NXBLK_LIVE:
+	case NXBLK_DOWN:
+	case NXBLK_REFUSED:
+		return d->disk && d->outage != NXBLK_OUTAGE_REQUEUE &&
+		       !d->fail;
+	default:
+		return false;
+	}
+}
+
+/* A channel that is up but does not answer: only a drain makes sure of it. */
+static void nxblk_outage_drain(struct nxblk_disk *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->nr_queues; i++)
+		if (nxblk_queue_oldest(&d->queues[i]))
+			ion_channel_fault(d->queues[i].ch,
+					  ION_REASON_IO);
+}
+
+/**
+ * nxblk_outage_fail - end everything that is pending, without the host
+ * @d: disk, locked
+ * @state: NXBLK_FAILING, NXBLK_REFUSED or NXBLK_DEAD
+ * @status: that requests end with, those to come too
+ * @why: for log and sysfs
+ */
+void nxblk_outage_fail(struct nxblk_disk *d, enum nxblk_state state,
+		       blk_status_t status, const char *why)
+{
+	unsigned int i, n = 0;
+
+	/* Nobody is between looking at ->fail and sending any more. */
+	nxblk_disk_quiesce(d);
+	WRITE_ONCE(d->fail, status);
+	nxblk_disk_set_state(d, state, why);
+	if (!d->disk)
+		return;
+	for (i = 0; i < d->nr_queues; i++)
+		n += nxblk_queue_end_all(&d->queues[i], status);
+	if (n)
+		dev_err(&d->idev->dev, "%s: %u requests ended unanswered\n",
+			nxblk_disk_name(d), n);
+	nxblk_disk_resume(d);
+	d->want_info = true;
+	nxblk_disk_kick(d);
+}
+
+/**
+ * nxblk_outage_revive - the host is back, and it is our disk
+ * @d: disk, locked; nothing is in quarantine
+ */
+void nxblk_outage_revive(struct nxblk_disk *d)
+{
+	if (d->state == NXBLK_LIVE)
+		return;
+	WRITE_ONCE(d->fail, BLK_STS_OK);
+	nxblk_disk_set_state(d, NXBLK_LIVE, "none");
+	nxblk_disk_resume(d);
+}
+
+/**
+ * nxblk_outage_work - has the outage lasted too long
+ * @work: nxblk_disk.outage_work
+ */
+void nxblk_outage_work(struct work_struct *work)
+{
+	struct nxblk_disk *d = container_of(to_delayed_work(work),
+					    struct nxblk_disk, outage_work);
+	unsigned long age, limit;
+
+	mutex_lock(&d->lock);
+	age = nxblk_outage_age(d);
+	if (!nxblk_outage_bounded(d) || (!age && d->state == NXBLK_LIVE))
+		goto unlock;
+	limit = (unsigned long)d->outage * HZ;
+	/* While the channels are up, a slow answer is no outage yet. */
+	if (d->state == NXBLK_LIVE)
+		limit = max(limit, (unsigned long)d->set.timeout);
+	if (age < limit) {
+		queue_delayed_work(nxblk_wq, &d->outage_work, limit - age);
+		goto unlock;
+	}
+	if (d->state == NXBLK_LIVE)
+		nxblk_outage_drain(d);
+	nxblk_outage_fail(d, NXBLK_FAILING, BLK_STS_IOERR, "outage_timeout");
+unlock:
+	mutex_unlock(&d->lock);
+}
+
+/**
+ * nxblk_outage_timeout - a request has been unanswered for a while
+ * @rq: request
+ *
+ * Never ends it, since the host may still execute it: the outage clock does.
+ *
+ * Return: BLK_EH_DONE when it has been answered meanwhile, or else
+ * BLK_EH_RESET_TIMER.
+ */
+enum blk_eh_timer_return nxblk_outage_timeout(struct request *rq)
+{
+	struct nxblk_queue *q = rq->mq_hctx->driver_data;
+	struct nxblk_slot *slot = &q->slots[rq->tag];
+	struct nxblk_disk *d = q->disk;
+
+	/* A doorbell may have been lost. */
+	nxblk_event(q->ch);
+	if (atomic_read(&slot->state) != NXBLK_SLOT_IN_FLIGHT || slot->rq != rq)
+		return BLK_EH_DONE;
+	if (!test_and_set_bit(0, &d->silent))
+		dev_warn(&d->idev->dev,
+			 "%s: channel=%u generation=%u tag=%d: no answer for %llu ms, waiting\n",
+			 nxblk_disk_name(d), q->index, q->generation, rq->tag,
+			 div_u64(ktime_get_ns() - slot->issued, NSEC_PER_MSEC));
+	queue_delayed_work(nxblk_wq, &d->outage_work, 0);
+	return BLK_EH_RESET_TIMER;
+}
+
+/* A removal waits for I/O: is any being answered? */
+static bool nxblk_outage_stuck(struct nxblk_disk *d)
+{
+	bool pending = d->state != NXBLK_LIVE;
+	unsigned int i;
+
+	for (i = 0; i < d->nr_queues; i++)
+		pending |= nxblk_queue_oldest(&d->queues[i]) > 0;
+	return pending && time_after(jiffies, READ_ONCE(d->last_answer) +
+						      NXBLK_REAP_PATIENCE);
+}
+
+/**
+ * nxblk_outage_reap - watch over a removal
+ * @work: nxblk_disk.reap_work
+ */
+void nxblk_outage_reap(struct work_struct *work)
+{
+	struct nxblk_disk *d = container_of(to_delayed_work(work),
+					    struct nxblk_disk, reap_work);
+
+	mutex_lock(&d->lock);
+	if (d->state != NXBLK_DEAD && nxblk_outage_stuck(d))
+		nxblk_outage_fail(d, NXBLK_DEAD, BLK_STS_IOERR,
+				  "removed, the host is silent");
+	if (d->state != NXBLK_DEAD)
+		queue_delayed_work(nxblk_wq, &d->reap_work, NXBLK_REAP_LOOK);
+	mutex_unlock(&d->lock);
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * From request to BLK_REQ: translation, issue, batches; and what happens to
+ * issued requests that are not answered.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/ktime.h>
+
+#include <nexus/nxblk_check.h>
+
+#include "nxblk.h"
+#include "trace.h"
+
+static struct nxblk_queue *nxblk_hctx_queue(struct blk_mq_hw_ctx *hctx)
+{
+	return hctx->driver_data;
+}
+
+/* The one place that knows both request and wire operations. */
+static blk_status_t nxblk_translate(struct request *rq, struct nxblk_req *req)
+{
+	switch (req_op(rq)) {
+	case REQ_OP_READ:
+		req->op = NXBLK_OP_READ;
+		break;
+	case REQ_OP_WRITE:
+		req->op = NXBLK_OP_WRITE;
+		break;
+	case REQ_OP_FLUSH:
+		req->op = NXBLK_OP_FLUSH;
+		return BLK_STS_OK;
+	case REQ_OP_DISCARD:
+		req->op = NXBLK_OP_DISCARD;
+		break;
+	case REQ_OP_WRITE_ZEROES:
+		req->op = NXBLK_OP_WRITE_ZEROES;
+		if (!(rq->cmd_flags & REQ_NOUNMAP))
+			req->flags |= NXBLK_REQ_UNMAP;
+		break;
+	default:
+		return BLK_STS_NOTSUPP;
+	}
+	if (nxblk_op_writes(req->op) && (rq->cmd_flags & REQ_FUA))
+		req->flags |= NXBLK_REQ_FUA;
+	req->lba = blk_rq_pos(rq);
+	req->count = blk_rq_sectors(rq);
+	return BLK_STS_OK;
+}
+
+/* Describe the buffer: in the request itself, or in the tag's own table. */
+static void nxblk_attach(struct nxblk_queue *q, struct nxblk_slot *slot,
+			 struct nxblk_req *req)
+{
+	const struct ion_dir_entry *e = &q->ch->entry;
+	size_t place = (size_t)req->tag * NXBLK_INDIRECT_STRIDE;
+
+	req->nseg = slot->nr_runs;
+	if (slot->nr_runs <= NXBLK_INLINE_SEGS) {
+		nxblk_pool_segs(&q->pool, slot, req->seg);
+		return;
+	}
+	req->flags |= NXBLK_REQ_INDIRECT;
+	req->seg[0].addr = e->indirect.offset + place;
+	req->seg[0].len = slot->nr_runs * sizeof(struct nxblk_seg);
+	nxblk_pool_segs(&q->pool, slot, q->ch->indirect + place);
+}
+
+/*
+ * Everything that can fail without a trace. Who is turned away with
+ * DEV_RESOURCE is run again when chunks are given back (nxblk_pool_fed()).
+ */
+static blk_status_t nxblk_prepare(struct nxblk_queue *q, struct request *rq,
+				  struct nxblk_req *req)
+{
+	struct nxblk_disk *d = q->disk;
+	struct nxblk_slot *slot = &q->slots[rq->tag];
+	blk_status_t status = READ_ONCE(d->fail);
+
+	if (unlikely(status))
+		return status;
+	memset(req, 0, sizeof(*req));
+	status = nxblk_translate(rq, req);
+	if (unlikely(status))
+		return status;
+	/* bio_check_ro() only warns. */
+	if (nxblk_op_writes(req->op) && READ_ONCE(d->read_only))
+		return BLK_STS_TARGET;
+	if (WARN_ON_ONCE(atomic_read(&slot->state) != NXBLK_SLOT_IDLE))
+		return BLK_STS_IOERR;
+
+	slot->rq = rq;
+	slot->op = req->op;
+	slot->fua = req->flags & NXBLK_REQ_FUA;
+	slot->bytes = nxblk_buffer_bytes(req);
+	if (!nxblk_pool_take(&q->pool, slot, q->max_runs))
+		return BLK_STS_DEV_RESOURCE;
+	req->tag = rq->tag;
+	if (slot->bytes)
+		nxblk_attach(q, slot, req);
+	if (req->op == NXBLK_OP_WRITE)
+		nxblk_pool_fill(&q->pool, slot);
+	return BLK_STS_OK;
+}
+
+/*
+ * Send a prepared request. On failure the slot is idle again and the request is
+ * the caller's: started, to be issued another time.
+ */
+static int nxblk_issue(struct nxblk_queue *q, struct request *rq,
+		       struct nxblk_req *req)
+{
+	struct nxblk_slot *slot = &q->slots[req->tag];
+	int ret;
+
+	req->cap_slot = q->ch->entry.cap_slot;
+	req->generation = q->generation;
+	/* Starts at the tag: no two tags ever share a cookie. */
+	slot->cookie += NXBLK_MAX_DEPTH;
+	req->cookie = slot->cookie;
+	slot->issued = ktime_get_ns();
+	blk_mq_start_request(rq);
+	trace_nxblk_issue(q->disk->index, q->index, req);
+
+	/* Pairs with the acquire in nxblk_answer(). */
+	atomic_set_release(&slot->state, NXBLK_SLOT_IN_FLIGHT);
+	ret = ion_channel_send(q->ch, req);
+	if (likely(!ret)) {
+		atomic_long_inc(&q->requests);
+		return 0;
+	}
+	/* A host that answers what it was never sent has ended it all the same. */
+	return nxblk_queue_release(q, slot, NXBLK_SLOT_IN_FLIGHT) ? ret : 0;
+}
+
+static void nxblk_commit(struct nxblk_queue *q)
+{
+	ion_channel_flush(q->ch);
+	nxblk_watch(q);
+}
+
+static blk_status_t nxblk_queue_rq(struct blk_mq_hw_ctx *hctx,
+				   const struct blk_mq_queue_data *bd)
+{
+	struct nxblk_queue *q = nxblk_hctx_queue(hctx);
+	blk_status_t status;
+	struct nxblk_req req;
+
+	status = nxblk_prepare(q, bd->rq, &req);
+	/* Not up any more: tried again soon, or after the queues were quiesced. */
+	if (!status && nxblk_issue(q, bd->rq, &req))
+		status = BLK_STS_RESOURCE;
+	if (unlikely(status))
+		ion_channel_flush(q->ch);
+	else if (bd->last)
+		nxblk_commit(q);
+	return status;
+}
+
+static void nxblk_commit_rqs(struct blk_mq_hw_ctx *hctx)
+{
+	nxblk_commit(nxblk_hctx_queue(hctx));
+}
+
+/* A plug list; what cannot be prepared is left for nxblk_queue_rq(). */
+static void nxblk_queue_rqs(struct rq_list *rqlist)
+{
+	struct nxblk_queue *q = NULL, *next;
+	struct rq_list left = {};
+	struct nxblk_req req;
+	struct request *rq;
+
+	while ((rq = rq_list_pop(rqlist))) {
+		next = nxblk_hctx_queue(rq->mq_hctx);
+		if (q && q != next)
+			nxblk_commit(q);
+		q = next;
+		if (nxblk_prepare(q, rq, &req))
+			rq_list_add_tail(&left, rq);
+		else if (nxblk_issue(q, rq, &req))
+			blk_mq_requeue_request(rq, true);
+	}
+	if (q)
+		nxblk_commit(q);
+	*rqlist = left;
+}
+COMPAT_DEFINE_QUEUE_RQS(nxblk_queue_rqs)
+
+static int nxblk_init_hctx(struct blk_mq_hw_ctx *hctx, void *data,
+			   unsigned int index)
+{
+	struct nxblk_disk *d = data;
+
+	hctx->driver_data = &d->queues[index];
+	return 0;
+}
+
+const struct blk_mq_ops nxblk_mq_ops = {
+	.queue_rq = nxblk_queue_rq,
+	.commit_rqs = nxblk_commit_rqs,
+	.queue_rqs = COMPAT_QUEUE_RQS(nxblk_queue_rqs),
+	.timeout = nxblk_outage_timeout,
+	.init_hctx = nxblk_init_hctx,
+};
+
+/**
+ * nxblk_queue_release - take a slot from the host and give its chunks back
+ * @q: queue
+ * @slot: slot that the host has done with, or never got
+ * @from: state that it must be in
+ *
+ * Return: whether it was in @from; then it is idle, and its request the caller's.
+ */
+bool nxblk_queue_release(struct nxblk_queue *q, struct nxblk_slot *slot,
+			 enum nxblk_slot_state from)
+{
+	if (atomic_cmpxchg(&slot->state, from, NXBLK_SLOT_ANSWERED) != from)
+		return false;
+	nxblk_pool_give(&q->pool, slot);
+	/* Chunks before state: the next issue takes chunks into the same slot. */
+	atomic_set_release(&slot->state, NXBLK_SLOT_IDLE);
+	return true;
+}
+
+/**
+ * nxblk_queue_drained - the host has done with all that was sent
+ * @q: queue; nothing is being sent or received
+ *
+ * What was in flight is to be issued again: it waits in the requeue list until
+ * the disk is back in service.
+ */
+void nxblk_queue_drained(struct nxblk_queue *q)
+{
+	unsigned int tag;
+
+	for (tag = 0; tag < q->depth; tag++) {
+		struct nxblk_slot *slot = &q->slots[tag];
+		struct request *rq = slot->rq;
+
+		if (nxblk_queue_release(q, slot, NXBLK_SLOT_QUARANTINE))
+			atomic_dec(&q->disk->quarantined);
+		else if (nxblk_queue_release(q, slot, NXBLK_SLOT_IN_FLIGHT) &&
+			 rq)
+			blk_mq_requeue_request(rq, false);
+	}
+}
+
+/**
+ * nxblk_queue_end_all - end what is in flight, without the host
+ * @q: queue that dispatches nothing
+ * @status: that requests end with
+ *
+ * Tags and chunks stay in quarantine until the host has done with them.
+ *
+ * Return: number of requests ended.
+ */
+unsigned int nxblk_queue_end_all(struct nxblk_queue *q, blk_status_t status)
+{
+	unsigned int tag, n = 0;
+
+	for (tag = 0; tag < q->depth; tag++) {
+		struct nxblk_slot *slot = &q->slots[tag];
+		struct request *rq = slot->rq;
+
+		if (!rq)
+			continue;
+		/* First, lest a late answer count down what is not counted yet. */
+		atomic_inc(&q->disk->quarantined);
+		if (atomic_cmpxchg(&slot->state, NXBLK_SLOT_IN_FLIGHT,
+				   NXBLK_SLOT_QUARANTINE) !=
+		    NXBLK_SLOT_IN_FLIGHT) {
+			atomic_dec(&q->disk->quarantined);
+			continue;
+		}
+		blk_mq_end_request(rq, status);
+		n++;
+	}
+	return n;
+}
+
+/**
+ * nxblk_queue_oldest - age of the oldest request in flight
+ * @q: queue
+ *
+ * Return: ns; 0 when nothing is in flight.
+ */
+u64 nxblk_queue_oldest(struct nxblk_queue *q)
+{
+	u64 now = ktime_get_ns(), age = 0;
+	unsigned int tag;
+
+	for (tag = 0; tag + 1 < q->depth; tag++) {
+		struct nxblk_slot *slot = &q->slots[tag];
+		u64 issued = READ_ONCE(slot->issued);
+
+		if (atomic_read(&slot->state) == NXBLK_SLOT_IN_FLIGHT &&
+		    issued < now)
+			age = max(age, now - issued);
+	}
+	return age;
+}
