@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the rogue host can do wrong. To add a misdeed, add a function and a line. */
+#include "rogue_host.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * Answers. Each gets the request and the answer that would be right, after the
+ * data has been moved.
+ */
+
+#define ANSWER(name, change)                                                   \
+	static void name(struct disk *d, const struct nxblk_req *req,          \
+			 const struct nxblk_resp *right)                       \
+	{                                                                      \
+		struct nxblk_resp rsp = *right;                                \
+		(void)req;                                                     \
+		change;                                                        \
+		disk_answer(d, &rsp);                                          \
+	}
+
+ANSWER(status_unknown, rsp.status = 200)
+ANSWER(status_ioerr, (rsp.status = NXBLK_S_IOERR, rsp.done = 0))
+ANSWER(status_nospc, (rsp.status = NXBLK_S_NOSPC, rsp.done = 0))
+ANSWER(status_timeout, (rsp.status = NXBLK_S_TIMEOUT, rsp.done = 0))
+ANSWER(done_short, rsp.done -= 512)
+ANSWER(done_zero, rsp.done = 0)
+ANSWER(done_long, rsp.done += 512)
+ANSWER(done_huge, rsp.done = ~0ull)
+ANSWER(tag_at_depth, rsp.tag = d->end.depth)
+ANSWER(tag_high, rsp.tag = 0xffff)
+/* Tags go up from 0 in a quiet guest: the one below the last is idle. */
+ANSWER(tag_idle, rsp.tag = (rsp.tag + d->end.depth - 1) % d->end.depth)
+ANSWER(wrong_op, rsp.op = NXBLK_OP_WRITE)
+ANSWER(wrong_cookie, rsp.cookie ^= 1)
+
+static void twice(struct disk *d, const struct nxblk_req *req,
+		  const struct nxblk_resp *right)
+{
+	(void)req;
+	disk_answer(d, right);
+	disk_answer(d, right);
+}
+
+/* Keep what was answered, and answer it again once the tag is used anew. */
+static void reused(struct disk *d, const struct nxblk_req *req,
+		   const struct nxblk_resp *right)
+{
+	d->kept = *req;
+	d->keeping = true;
+	disk_answer(d, right);
+}
+
+static void reused_request(struct disk *d, const struct nxblk_req *req)
+{
+	struct nxblk_resp rsp = {
+		.tag = d->kept.tag,
+		.op = d->kept.op,
+		.generation = d->kept.generation,
+		.cookie = d->kept.cookie,
+		.done = nxblk_buffer_bytes(&d->kept),
+	};
+
+	if (!d->keeping || req->tag != d->kept.tag)
+		return;
+	d->keeping = false;
+	printf("misdeed answers tag %u of its former use\n", req->tag);
+	disk_answer(d, &rsp);
+}
+
+/* Answers of other generations come first, and then the right one. */
+static void other_generation(struct disk *d, const struct nxblk_req *req,
+			     const struct nxblk_resp *right)
+{
+	static const int32_t off[] = { -1, 1, 1 << 30 };
+	struct nxblk_resp rsp;
+	unsigned int i;
+
+	(void)req;
+	for (i = 0; i < sizeof(off) / sizeof(off[0]); i++) {
+		rsp = *right;
+		rsp.generation += off[i];
+		rsp.status = NXBLK_S_IOERR;
+		rsp.done = 0;
+		disk_answer(d, &rsp);
+	}
+	rsp.tag = 0xffff;
+	disk_answer(d, &rsp);
+	disk_answer(d, right);
+}
+
+/*
+ * Indices. The lie is told instead of an answer; nothing more is answered until
+ * the guest asks for a new handshake.
+ */
+
+#define INDEX(name, field, change)                                             \
+	static void name(struct disk *d, const struct nxblk_req *req,          \
+			 const struct nxblk_resp *right)                       \
+	{                                                                      \
+		(void)req;                                                     \
+		(void)right;                                                   \
+		ion_store_release(&d->end.mine->field,                         \
+				  d->end.mine->field change);                  \
+		server_ring(d->server, d->end.vector);                         \
+	}
+
+INDEX(rsp_jump, rsp_prod, +129)
+INDEX(rsp_far, rsp_prod, +(1u << 31))
+INDEX(rsp_back, rsp_prod, -1)
+INDEX(req_back, req_cons, -1)
+INDEX(req_beyond, req_cons, +1)
+INDEX(req_far, req_cons, +(1u << 31))
+
+/* Geometry. */
+
+#define CONFIG(name, change)                                                   \
+	static void name(struct nxblk_config *config)                          \
+	{                                                                      \
+		config->change;                                                \
+	}
+
+CONFIG(capacity_zero, capacity = 0)
+CONFIG(capacity_max, capacity = ~0ull)
+CONFIG(capacity_sign, capacity = 1ull << 63)
+CONFIG(block_zero, logical_block = 0)
+CONFIG(block_one, logical_block = 1)
+CONFIG(block_511, logical_block = 511)
+CONFIG(block_513, logical_block = 513)
+CONFIG(block_8192, logical_block = 8192)
+CONFIG(block_huge, logical_block = 1u << 31)
+CONFIG(physical_zero, physical_block = 0)
+CONFIG(physical_odd, physical_block = 513)
+CONFIG(physical_small, physical_block = 256)
+CONFIG(sectors_zero, max_sectors = 0)
+CONFIG(sectors_huge, max_sectors = ~0u)
+CONFIG(segments_zero, max_segments = 0)
+CONFIG(segments_huge, max_segments = ~0u)
+CONFIG(io_odd, io_opt = 777)
+
+static void capacity_odd(struct nxblk_config *config)
+{
+	config->logical_block = 4096;
+	config->physical_block = 4096;
+	config->capacity -= 1;
+}
+
+static void discard_nonsense(struct nxblk_config *config)
+{
+	config->max_discard_sectors = ~0u;
+	config->discard_granularity = 3;
+	config->discard_alignment = ~0u;
+	config->max_write_zeroes_sectors = ~0u;
+}
+
+/* The text of the serial fills the field, and is none. */
+static void serial_wild(struct nxblk_config *config)
+{
+	memset(config->serial, 0xff, sizeof(config->serial));
+	config->serial[3] = '\n';
+}
+
+static void depth_zero(struct ion_host_end *end)
+{
+	end->max_depth = 0;
+}
+
+static void depth_one(struct ion_host_end *end)
+{
+	end->max_depth = 1;
+}
+
+static void depth_huge(struct ion_host_end *end)
+{
+	end->max_depth = 1u << 31;
+}
+
+static void features_unknown(struct ion_host_end *end)
+{
+	end->offered = ~0ull & ~NXBLK_F_ZERO_COPY;
+}
+
+/* Header and directory. */
+
+#define HEADER(name, change)                                                   \
+	static void name(struct ion_host_header *hdr,                          \
+			 struct ion_dir_entry *dir)                            \
+	{                                                                      \
+		(void)hdr;                                                     \
+		(void)dir;                                                     \
+		change;                                                        \
+	}
+
+HEADER(magic, hdr->magic = 0x494F4E53)
+HEADER(version, hdr->abi_major = 2)
+HEADER(length, hdr->length = WINDOW_BYTES * 2)
+HEADER(length_zero, hdr->length = 0)
+HEADER(required, (hdr->features_offered = 1ull << 40,
+		  hdr->features_required = 1ull << 40))
+HEADER(guest_region, hdr->guest.offset = WINDOW_BYTES)
+HEADER(directory_count, hdr->dir_count = 0)
+HEADER(directory_outside, hdr->dir_offset = hdr->host.length)
+HEADER(overlap_rings, dir[1].req.offset = dir[0].req.offset)
+HEADER(overlap_data, dir[1].data = dir[0].data)
+HEADER(ring_outside, dir[0].rsp.offset = WINDOW_BYTES)
+HEADER(ring_wraps, dir[0].rsp.offset = 0ull - 4096)
+HEADER(ring_shape, dir[0].req.log2_entries = 31)
+HEADER(entry_size, dir[0].req.entry_size = 8)
+HEADER(queue_number, dir[0].queue = 1000)
+HEADER(repeated, dir[1].instance = 0)
+HEADER(no_config, dir[0].config.length = 0)
+HEADER(no_data, dir[0].data.length = 0)
+HEADER(peer, (dir[0].host_peer = 0xffff, dir[0].host_vector = 0xffff))
+
+static const struct misdeed misdeeds[] = {
+	{ .name = "none" },
+
+	{ .name = "status-unknown", .answer = status_unknown },
+	{ .name = "status-ioerr", .answer = status_ioerr },
+	{ .name = "status-nospc", .answer = status_nospc },
+	{ .name = "status-timeout", .answer = status_timeout },
+	{ .name = "done-short", .answer = done_short },
+	{ .name = "done-zero", .answer = done_zero },
+	{ .name = "done-long", .answer = done_long },
+	{ .name = "done-huge", .answer = done_huge },
+	{ .name = "other-generation", .answer = other_generation },
+
+	{ .name = "tag-at-depth", .times = 1, .answer = tag_at_depth },
+	{ .name = "tag-high", .times = 1, .answer = tag_high },
+	{ .name = "tag-idle", .times = 1, .answer = tag_idle },
+	{ .name = "twice", .times = 1, .answer = twice },
+	{ .name = "reused",
+	  .times = 1,
+	  .answer = reused,
+	  .request = reused_request },
+	{ .name = "wrong-op", .times = 1, .answer = wrong_op },
+	{ .name = "wrong-cookie", .times = 1, .answer = wrong_cookie },
+
+	{ .name = "rsp-jump", .times = 1, .answer = rsp_jump },
+	{ .name = "rsp-far", .times = 1, .answer = rsp_far },
+	{ .name = "rsp-back", .times = 1, .answer = rsp_back },
+	{ .name = "req-back", .times = 1, .answer = req_back },
+	{ .name = "req-beyond", .times = 1, .answer = req_beyond },
+	{ .name = "req-far", .times = 1, .answer = req_far },
+
+	{ .name = "capacity-zero", .config = capacity_zero },
+	{ .name = "capacity-max", .config = capacity_max },
+	{ .name = "capacity-sign", .config = capacity_sign },
+	{ .name = "capacity-odd", .config = capacity_odd },
+	{ .name = "block-zero", .config = block_zero },
+	{ .name = "block-one", .config = block_one },
+	{ .name = "block-511", .config = block_511 },
+	{ .name = "block-513", .config = block_513 },
+	{ .name = "block-8192", .config = block_8192 },
+	{ .name = "block-huge", .config = block_huge },
+	{ .name = "physical-zero", .config = physical_zero },
+	{ .name = "physical-odd", .config = physical_odd },
+	{ .name = "physical-small", .config = physical_small },
+	{ .name = "sectors-zero", .config = sectors_zero },
+	{ .name = "sectors-huge", .config = sectors_huge },
+	{ .name = "segments-zero", .config = segments_zero },
+	{ .name = "segments-huge", .config = segments_huge },
+	{ .name = "io-odd", .config = io_odd },
+	{ .name = "discard-nonsense", .config = discard_nonsense },
+	{ .name = "serial-wild", .config = serial_wild },
+	{ .name = "depth-zero", .end = depth_zero },
+	{ .name = "depth-one", .end = depth_one },
+	{ .name = "depth-huge", .end = depth_huge },
+	{ .name = "features-unknown", .end = features_unknown },
+
+	{ .name = "foreign", .foreign = true },
+	{ .name = "magic", .header = magic },
+	{ .name = "version", .header = version },
+	{ .name = "length", .header = length },
+	{ .name = "length-zero", .header = length_zero },
+	{ .name = "short", .bytes = 1 << 20 },
+	{ .name = "required", .header = required },
+	{ .name = "guest-region", .header = guest_region },
+	{ .name = "directory-count", .header = directory_count },
+	{ .name = "directory-outside", .header = directory_outside },
+	{ .name = "overlap-rings", .header = overlap_rings },
+	{ .name = "overlap-data", .header = overlap_data },
+	{ .name = "ring-outside", .header = ring_outside },
+	{ .name = "ring-wraps", .header = ring_wraps },
+	{ .name = "ring-shape", .header = ring_shape },
+	{ .name = "entry-size", .header = entry_size },
+	{ .name = "queue-number", .header = queue_number },
+	{ .name = "repeated", .header = repeated },
+	{ .name = "no-config", .header = no_config },
+	{ .name = "no-data", .header = no_data },
+	{ .name = "peer", .header = peer },
+};
+
+const struct misdeed *misdeed_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(misdeeds) / sizeof(misdeeds[0]); i++)
+		if (!strcmp(misdeeds[i].name, name))
+			return &misdeeds[i];
+	return NULL;
+}
+
+void misdeed_list(void)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(misdeeds) / sizeof(misdeeds[0]); i++)
+		puts(misdeeds[i].name);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A small host with two disks in memory, honest in everything but the one
+ * misdeed that it is started with.
+ */
+#ifndef NEXUS_TESTS_ROGUE_HOST_H
+#define NEXUS_TESTS_ROGUE_HOST_H
+
+#include <nexus/ion_host.h>
+#include <nexus/ion_layout.h>
+#include <nexus/nxblk_check.h>
+
+#include "ivshmem_server.h"
+
+#define DISKS 2
+#define DISK_BYTES (16ull << 20)
+#define WINDOW_BYTES (16ull << 20)
+/* A READ of this sector of disk 0 is answered with the misdeed. */
+#define TRIGGER_LBA 1024u
+
+struct misdeed;
+
+/**
+ * struct disk - a channel and what it serves
+ * @number: instance
+ * @server: for doorbells
+ * @end: the host's half
+ * @dir: directory entry
+ * @config: answer to INFO
+ * @data: contents
+ * @misdeed: disk 0 alone; NULL: honest
+ * @fired: how often the misdeed was done
+ * @kept: a request that the misdeed keeps for later
+ * @keeping: whether there is one
+ * @guest_state: of the guest, as last printed
+ */
+struct disk {
+	unsigned int number;
+	struct server *server;
+	struct ion_host_end end;
+	struct ion_dir_entry *dir;
+	struct nxblk_config config;
+	uint8_t *data;
+	const struct misdeed *misdeed;
+	unsigned int fired;
+	struct nxblk_req kept;
+	bool keeping;
+	uint32_t guest_state;
+};
+
+/**
+ * struct misdeed - what the host does wrong; all but @name may be missing
+ * @name: on the command line
+ * @times: that @answer is called at most; 0: always
+ * @header: spoils header and directory before they are published
+ * @config: spoils the geometry of disk 0
+ * @end: spoils what the channel of disk 0 offers
+ * @answer: answers a READ of TRIGGER_LBA; what it leaves unanswered stays so
+ * @request: sees every other request of disk 0 before it is served
+ * @foreign: this is no ION window at all, and nothing may be stored into it
+ * @bytes: of shared memory, where it is not WINDOW_BYTES
+ */
+struct misdeed {
+	const char *name;
+	unsigned int times;
+	void (*header)(struct ion_host_header *hdr, struct ion_dir_entry *dir);
+	void (*config)(struct nxblk_config *config);
+	void (*end)(struct ion_host_end *end);
+	void (*answer)(struct disk *d, const struct nxblk_req *req,
+		       const struct nxblk_resp *rsp);
+	void (*request)(struct disk *d, const struct nxblk_req *req);
+	bool foreign;
+	size_t bytes;
+};
+
+const struct misdeed *misdeed_find(const char *name);
+void misdeed_list(void);
+
+void disk_answer(struct disk *d, const struct nxblk_resp *rsp);
+
+#endif /* NEXUS_TESTS_ROGUE_HOST_H */

@@ -1,0 +1,17 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# H4: indices that jump, go back or leave their span. The channel is latched for
+# its one reason, no entry is read, no CPU is used; a new handshake repairs it.
+# shellcheck source=tests/hostile/guest_lib.sh
+source "$(dirname "$0")/guest_lib.sh"
+
+serve
+for name in jump jump-far jump-back jump-at-start; do
+	unharmed attack $name
+done
+logged 'latched generation=.* reason=1 '
+for name in consumer-ahead consumer-back consumer-far; do
+	unharmed attack $name
+done
+logged 'latched generation=.* reason=2 '
+finish

@@ -1,0 +1,12 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# H4, H8: honest rings all around 2^32, answers that nobody takes, requests that
+# no doorbell announces.
+# shellcheck source=tests/hostile/guest_lib.sh
+source "$(dirname "$0")/guest_lib.sh"
+
+serve
+for name in wrap flood no-doorbell storm; do
+	unharmed attack $name
+done
+finish
