@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -23,11 +24,15 @@ static struct hal *open_mem(struct cell *c, const struct disk_options *d,
 			    const uint8_t uuid[16])
 {
 	uint8_t fresh[16];
+	struct stat st;
 	int err;
 
 	if (again) {
-		if (nth >= c->fds.nmem) {
-			rumpk_error("the window was laid out for other disks");
+		if (nth >= c->fds.nmem ||
+		    fstat(c->fds.mem[nth], &st) < 0 ||
+		    (uint64_t)st.st_size != d->size) {
+			rumpk_error("--disk mem=%llu: is another disk than the window was laid out for; end the guest first",
+				    (unsigned long long)d->size);
 			return NULL;
 		}
 		return hal_mem_open(c->fds.mem[nth], d->size, d->read_only,
