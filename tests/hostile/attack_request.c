@@ -348,19 +348,21 @@ static void no_write_right(struct channel *c)
 	change(c, NXBLK_S_PERM, NXBLK_S_PERM);
 }
 
-/* The capability covers sectors 0 to 99. */
+/* The capability covers the last MiB alone. */
 static void outside_grant(struct channel *c)
 {
+	uint64_t first = c->config.capacity - 2048;
 	struct nxblk_req req;
 
-	refused(c, lba = 93, NXBLK_S_PERM);
-	refused(c, lba = 100, NXBLK_S_PERM);
-	refused(c, lba = 1000, NXBLK_S_PERM);
+	refused(c, lba = 0, NXBLK_S_PERM);
+	refused(c, lba = first - SECTORS, NXBLK_S_PERM);
+	refused(c, lba = first - 1, NXBLK_S_PERM);
 	/* The disk's end (8) comes before the capability's (9). */
 	refused(c, lba = c->config.capacity, NXBLK_S_RANGE);
-	req = channel_rw(c, NXBLK_OP_READ, TAG, 93, SECTORS);
+	refused(c, lba = c->config.capacity - 1, NXBLK_S_RANGE);
+	req = channel_rw(c, NXBLK_OP_READ, TAG, first - 1, SECTORS);
 	expect_status(c, &req, NXBLK_S_PERM);
-	req = channel_rw(c, NXBLK_OP_READ, TAG, 92, SECTORS);
+	req = channel_rw(c, NXBLK_OP_READ, TAG, first, SECTORS);
 	expect_status(c, &req, NXBLK_S_OK);
 }
 

@@ -14,106 +14,80 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 IMAGE_MIB=32
-host_pid=''
+rumpk=$peers/rumpk/rumpk
+counters=(requests inval range unsupp perm ro ioerr stale latches)
+declare -A before=()
 
-# serve [OPTIONS [OPTIONS]]: start rumpk with two fresh images; OPTIONS are those
-# of --disk for the first and the second, with their comma.
+# serve [OPTIONS]: start rumpk with two fresh images; OPTIONS are those of --disk
+# for the first, with their comma.
 serve() {
-	local i ready status=0
-	build_hostile
-	build_rumpk
+	local i
 	for i in 0 1; do
-		head -c $((IMAGE_MIB << 20)) /dev/zero |
-			tr '\0' "$i" >"$work/image$i"
+		head -c $((IMAGE_MIB << 20)) /dev/zero | tr '\0' "$i" >"$tmp/image$i"
 	done
-	sync -f "$work"
-	mkfifo "$work/ready"
-	exec {ready}<>"$work/ready"
-	"$rumpk" --socket "$work/ion.sock" --disk "file=$work/image0${1-}" \
-		--disk "file=$work/image1${2-}" --ready-fd "$ready" \
-		</dev/null 2>"$work/rumpk.log" &
-	host_pid=$!
-	read -r -t 30 -u "$ready" _ || status=1
-	exec {ready}>&-
-	((status == 0)) || bad "rumpk did not start: $(tail -n 1 "$work/rumpk.log")"
-	read_stats
+	: >"$logs/rumpk.log"
+	start_rumpk "$tmp/ion.sock" --disk "file=$tmp/image0${1-}" --disk "file=$tmp/image1"
 }
 
-# The numbers of the newest stats line of the first channel, in stats_now.
-read_stats() {
-	local lines before tries word
-	before=$(grep -c 'channel=0 stats' "$work/rumpk.log")
-	kill -USR1 "$host_pid"
-	for ((tries = 0; tries < 100; tries++)); do
-		lines=$(grep -c 'channel=0 stats' "$work/rumpk.log")
-		((lines == before)) || break
-		sleep 0.05
-	done
-	((lines > before)) || bad "rumpk prints no stats"
-	stats_now=()
-	for word in $(grep 'channel=0 stats' "$work/rumpk.log" | tail -n 1); do
-		[[ $word != *=* ]] || stats_now[${word%%=*}]=${word#*=}
+read_counters() {
+	local key
+	for key in "${counters[@]}"; do
+		[[ $key == requests ]] && before[$key]=$(rumpk_stat_now $key) && continue
+		before[$key]=$(stat_of "$logs/rumpk.log" "$key")
 	done
 }
-declare -A stats_now
 
-# The images but for their last MiB.
-body() {
-	head -c $(((IMAGE_MIB - 1) << 20)) "$work/image0"
-	head -c $(((IMAGE_MIB - 1) << 20)) "$work/image1"
-}
-
-# attack NAME: run it, compare what rumpk counted with what it must have.
-attack() {
-	local name=$1 out word key
-	local -A before=()
-	read_stats
-	for key in "${!stats_now[@]}"; do
-		before[$key]=${stats_now[$key]}
-	done
-	# shellcheck disable=SC2046
-	out=$(timeout 120 "$rogue_guest" "$work/ion.sock" "$name" "$host_pid" \
-		$(pgrep -P "$host_pid") 2>&1) || bad "$name: ${out:-status $?}"
-	read_stats
-	for word in $(sed -n 's/^expect: //p' <<<"$out"); do
+# What rumpk counted since read_counters is what the rogue guest says.
+compare_counters() {
+	local name=$1 word key now
+	shift
+	rumpk_stat_now requests >/dev/null
+	for word; do
 		key=${word%%=*}
-		((stats_now[$key] - before[$key] == ${word#*=})) ||
-			bad "$name: $key grew by $((stats_now[$key] - before[$key])), not ${word#*=}"
+		now=$(stat_of "$logs/rumpk.log" "$key")
+		((now - before[$key] == ${word#*=})) ||
+			fail "$name: $key grew by $((now - before[$key])), not ${word#*=}"
 	done
-	grep -q '^expect: ' <<<"$out" || bad "$name: no tally"
-	note "$name: $(sed -n 's/^expect: //p' <<<"$out")"
+}
+
+# rogue NAME: one attack, after which both channels were seen to work.
+rogue() {
+	local out words
+	read_counters
+	# shellcheck disable=SC2046
+	out=$(timeout 120 "$rogue_guest" "$tmp/ion.sock" "$1" "$rumpk_pid" \
+		$(pgrep -P "$rumpk_pid") 2>&1) || fail "$1: ${out:-status $?}"
+	words=$(sed -n 's/^expect: //p' <<<"$out")
+	[[ -n $words ]] || fail "$1: no tally: $out"
+	# shellcheck disable=SC2086
+	compare_counters "$1" $words
+	note "$1: $words"
+}
+
+body_sum() {
+	cat <(head -c $(((IMAGE_MIB - 1) << 20)) "$tmp/image0") \
+		<(head -c $(((IMAGE_MIB - 1) << 20)) "$tmp/image1") | sha256sum
+}
+
+# attack NAME...: each leaves all but the last MiB of both images alone.
+attack() {
+	local sum name
+	for name; do
+		sum=$(body_sum)
+		rogue "$name"
+		[[ $(body_sum) == "$sum" ]] || fail "$name: an image has changed"
+	done
 }
 
 # logged PATTERN: rumpk said so on the first channel.
 logged() {
-	grep -q -E "channel=0 .*$1" "$work/rumpk.log" ||
-		bad "rumpk's log has no line with \"$1\""
-}
-
-body_sum() {
-	body | sha256sum
-}
-
-# unharmed COMMAND [ARG...]: it leaves all but the last MiB of both images alone.
-unharmed() {
-	local before
-	before=$(body_sum)
-	"$@"
-	[[ $(body_sum) == "$before" ]] || bad "$*: an image has changed"
+	grep -q -E "channel=0 .*$1" "$logs/rumpk.log" ||
+		fail "rumpk's log has no line with \"$1\""
 }
 
 # The daemon is in order to its end.
-stop() {
-	local status=0
-	kill -TERM "$host_pid"
-	wait "$host_pid" || status=$?
-	((status == 0)) || bad "rumpk ended with $status: $(tail -n 1 "$work/rumpk.log")"
-	! grep -E 'runtime error|AddressSanitizer|LeakSanitizer' "$work/rumpk.log" >&2 ||
-		bad "a sanitizer found something"
-	rm -f "$work"/{rumpk.log,ready,image0,image1}
-}
-
 finish() {
-	stop
-	good
+	stop_rumpk || fail "rumpk ended with $?: $(tail -n 1 "$logs/rumpk.log")"
+	! grep -E 'runtime error|Sanitizer' "$logs/rumpk.log" ||
+		fail "a sanitizer found something"
 }

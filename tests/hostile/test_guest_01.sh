@@ -5,8 +5,8 @@
 source "$(dirname "$0")/guest_lib.sh"
 
 serve
-unharmed attack lba
-unharmed attack count
+attack lba
+attack count
 logged 'refused generation=.* tag=1 op=2 status=RANGE reason='
 logged 'refused generation=.* tag=1 op=2 status=INVAL reason='
 finish

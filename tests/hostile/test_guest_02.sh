@@ -5,7 +5,7 @@
 source "$(dirname "$0")/guest_lib.sh"
 
 serve
-unharmed attack segment
-unharmed attack segment-count
-unharmed attack indirect
+attack segment
+attack segment-count
+attack indirect
 finish

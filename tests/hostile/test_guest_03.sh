@@ -5,8 +5,8 @@
 source "$(dirname "$0")/guest_lib.sh"
 
 serve
-unharmed attack tag
-unharmed attack duplicate
-unharmed attack stale
+attack tag
+attack duplicate
+attack stale
 logged 'older generation, dropped'
 finish

@@ -7,6 +7,6 @@ source "$(dirname "$0")/guest_lib.sh"
 
 serve
 for name in race-lba race-count race-length race-operation race-address race-table; do
-	attack $name
+	rogue $name
 done
 finish

@@ -6,7 +6,5 @@
 source "$(dirname "$0")/guest_lib.sh"
 
 serve
-for name in operation unnegotiated flags; do
-	unharmed attack $name
-done
+attack operation unnegotiated flags
 finish

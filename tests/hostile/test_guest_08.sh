@@ -7,20 +7,20 @@ source "$(dirname "$0")/guest_lib.sh"
 
 # refused_on OPTIONS ATTACK STATUS
 refused_on() {
-	local before
+	local stamp
 	serve "$1"
-	before=$(stat -c %y "$work/image0")
-	unharmed attack "$2"
-	[[ $(stat -c %y "$work/image0") == "$before" ]] ||
-		bad "$2: the image's time has changed"
+	stamp=$(stat -c %y "$tmp/image0")
+	attack "$2"
+	[[ $(stat -c %y "$tmp/image0") == "$stamp" ]] ||
+		fail "$2: the image's time has changed"
 	logged "refused generation=.* status=$3 reason="
-	stop
+	finish
 }
 
 refused_on ,ro,cap=rwd read-only RO
 refused_on ,ro no-write-right PERM
 refused_on ,cap=r no-write-right PERM
-serve ,cap=rw:0-99
-unharmed attack outside-grant
+serve ,cap=rw:63488-65535
+attack outside-grant
 logged 'refused generation=.* status=PERM reason='
 finish

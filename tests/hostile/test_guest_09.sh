@@ -6,7 +6,7 @@
 source "$(dirname "$0")/guest_lib.sh"
 
 serve
-unharmed attack order
-unharmed attack slot
+attack order
+attack slot
 logged 'refused generation=.* status=PERM reason='
 finish
