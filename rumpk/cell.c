@@ -12,7 +12,7 @@
 
 #define MAX_DISCARD_SECTORS (256u << 11)
 #define MAX_WRITE_ZEROES_SECTORS (16u << 11)
-#define EXTENSIONS \
+#define EXTENSIONS                                                             \
 	(NXBLK_F_FLUSH | NXBLK_F_FUA | NXBLK_F_DISCARD | NXBLK_F_WRITE_ZEROES)
 /* A fence of a successor, and patience with an end that is just happening. */
 #define LOCK_AGAIN_MS 10000u
@@ -20,16 +20,14 @@
 #define FINISH_MS 10000u
 
 static struct hal *open_mem(struct cell *c, const struct disk_options *d,
-			    unsigned int nth, bool again,
-			    const uint8_t uuid[16])
+			    unsigned int nth, bool again, const uint8_t uuid[16])
 {
 	uint8_t fresh[16];
 	struct stat st;
 	int err;
 
 	if (again) {
-		if (nth >= c->fds.nmem ||
-		    fstat(c->fds.mem[nth], &st) < 0 ||
+		if (nth >= c->fds.nmem || fstat(c->fds.mem[nth], &st) < 0 ||
 		    (uint64_t)st.st_size != d->size) {
 			rumpk_error("--disk mem=%llu: is another disk than the window was laid out for; end the guest first",
 				    (unsigned long long)d->size);
@@ -197,8 +195,7 @@ static int channel_setup(struct cell *c, unsigned int i)
 	ch->guest_bells = c->fds.guest;
 	ch->nguest = c->fds.nguest;
 	ch->kept_generation = &c->window.record->channel_generation[i];
-	ch->end.offered = NXBLK_F_INDIRECT |
-			  (c->disk[i].strict ? 0 : EXTENSIONS);
+	ch->end.offered = NXBLK_F_INDIRECT | (c->disk[i].strict ? 0 : EXTENSIONS);
 	ch->end.max_depth = c->window.plan.depth;
 	ch->end.vectors = c->fds.nguest;
 	ion_host_bind(&ch->end, c->window.base, dir);

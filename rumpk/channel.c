@@ -189,8 +189,7 @@ bool channel_publish(struct cell_channel *ch)
 
 	if (ch->end.state != ION_HOST_LIVE || rsp->prod == rsp->published)
 		return false;
-	if (ion_prod_publish(rsp) &&
-	    ch->end.queue_class == ION_CLASS_INTERRUPT)
+	if (ion_prod_publish(rsp) && ch->end.queue_class == ION_CLASS_INTERRUPT)
 		channel_ring(ch, ch->end.vector);
 	return true;
 }
@@ -212,11 +211,9 @@ bool channel_arm(struct cell_channel *ch)
 }
 
 /* The valve's answer; nobody waits for it when the channel lives no more. */
-static void channel_answer(struct valve_owner *owner,
-			   const struct nxblk_resp *rsp)
+static void channel_answer(struct valve_owner *owner, const struct nxblk_resp *rsp)
 {
-	struct cell_channel *ch =
-		container_of(owner, struct cell_channel, owner);
+	struct cell_channel *ch = container_of(owner, struct cell_channel, owner);
 
 	if (ch->end.state == ION_HOST_LIVE)
 		ion_prod_put(&ch->end.rsp, rsp);
@@ -245,8 +242,7 @@ void channel_start(struct cell_channel *ch)
  */
 void channel_guest_left(struct cell_channel *ch)
 {
-	if (ch->end.state != ION_HOST_LIVE &&
-	    ch->end.state != ION_HOST_LATCHED)
+	if (ch->end.state != ION_HOST_LIVE && ch->end.state != ION_HOST_LATCHED)
 		return;
 	ch->end.pending_id = ion_read(&ch->end.theirs->reset_id);
 	ion_host_set_state(&ch->end, ION_HOST_DRAINING, ION_REASON_NONE);

@@ -87,17 +87,15 @@ int cspace_revoke(struct cspace *cs, unsigned int slot)
  * Return: the capability; NULL when the slot does not exist, is empty or
  * revoked, or names another channel.
  */
-const struct cspace_cap *cspace_lookup(const struct cspace *cs,
-				       unsigned int slot, uint16_t kind,
-				       uint16_t instance)
+const struct cspace_cap *cspace_lookup(const struct cspace *cs, unsigned int slot,
+				       uint16_t kind, uint16_t instance)
 {
 	const struct cspace_slot *s;
 
 	if (slot >= CSPACE_SLOTS)
 		return NULL;
 	s = &cs->slot[slot];
-	if (!cspace_valid(s) || s->cap.kind != kind ||
-	    s->cap.instance != instance)
+	if (!cspace_valid(s) || s->cap.kind != kind || s->cap.instance != instance)
 		return NULL;
 	return &s->cap;
 }

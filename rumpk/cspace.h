@@ -63,9 +63,8 @@ int cspace_grant(struct cspace *cs, unsigned int slot,
 int cspace_narrow(struct cspace *cs, unsigned int slot, uint32_t rights,
 		  uint64_t first, uint64_t last);
 int cspace_revoke(struct cspace *cs, unsigned int slot);
-const struct cspace_cap *cspace_lookup(const struct cspace *cs,
-				       unsigned int slot, uint16_t kind,
-				       uint16_t instance);
+const struct cspace_cap *cspace_lookup(const struct cspace *cs, unsigned int slot,
+				       uint16_t kind, uint16_t instance);
 
 /**
  * cspace_covers - does a capability's range contain sectors

@@ -188,9 +188,9 @@ static void io_result(struct hal_io *io, long res)
 
 static int io_fallocate_mode(const struct hal_io *io)
 {
-	return FALLOC_FL_KEEP_SIZE | (io->step == STEP_PUNCH ?
-					      FALLOC_FL_PUNCH_HOLE :
-					      FALLOC_FL_ZERO_RANGE);
+	return FALLOC_FL_KEEP_SIZE |
+	       (io->step == STEP_PUNCH ? FALLOC_FL_PUNCH_HOLE :
+					 FALLOC_FL_ZERO_RANGE);
 }
 
 static struct iovec *io_zero_iov(struct hal_io *io)
@@ -214,7 +214,7 @@ static long file_transfer(struct hal_file *f, struct hal_io *io, int flags)
 			      flags);
 	else
 		res = pwritev2(f->img.fd, io->iov, io->niov, (off_t)io->offset,
-			      flags);
+			       flags);
 	return res < 0 ? -errno : res;
 }
 
@@ -232,7 +232,8 @@ static long file_in_place(struct hal_file *f, struct hal_io *io)
 				(off_t)io->length);
 		break;
 	case STEP_FILL:
-		res = pwritev(f->img.fd, io_zero_iov(io), 1, at);
+		res = pwrite(f->img.fd, zeroes, min_u64(io->length, ZERO_BYTES),
+			     at);
 		break;
 	default:
 		res = fdatasync(f->img.fd);
@@ -325,8 +326,7 @@ static bool file_step_now(struct hal_file *f, struct hal_io *io)
 {
 	if (io->step != STEP_IO)
 		return false;
-	return io->op == HAL_READ ? file_read_now(f, io) :
-				    file_write_now(f, io);
+	return io->op == HAL_READ ? file_read_now(f, io) : file_write_now(f, io);
 }
 
 /* Go on until the operation is done or io_uring has it. */

@@ -36,8 +36,7 @@ int hal_mem_create(uint64_t size, int *fd)
 	if (m < 0)
 		return -errno;
 	if (ftruncate(m, (off_t)size) < 0 ||
-	    fcntl(m, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
-		    0) {
+	    fcntl(m, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
 		err = -errno;
 		close(m);
 		return err;

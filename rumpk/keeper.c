@@ -142,8 +142,7 @@ static void keeper_welcome(struct keeper *k, int fd, pid_t pid)
 	};
 	int fds[UNIX_MAX_FDS];
 
-	if (unix_send(fd, &hello, sizeof(hello), fds, keeper_gather(f, fds)) <
-	    0) {
+	if (unix_send(fd, &hello, sizeof(hello), fds, keeper_gather(f, fds)) < 0) {
 		close(fd);
 		return;
 	}
@@ -285,8 +284,8 @@ int keeper_spawn(const struct keeper_spec *spec, struct keeper_link *link)
 	pid_t pid;
 	int err;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
-		       pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK,
+		       0, pair) < 0)
 		return -errno;
 	pid = fork();
 	if (pid < 0) {

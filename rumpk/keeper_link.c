@@ -70,8 +70,7 @@ static int keeper_greet(int sock, struct keeper_link *link,
 	*holder = hello.holder;
 	err = -EPROTO;
 	if (n == sizeof(hello) && hello.magic == KEEPER_MAGIC)
-		err = hello.holder ? -EBUSY :
-				     keeper_unpack(&hello, fds, nfds, f);
+		err = hello.holder ? -EBUSY : keeper_unpack(&hello, fds, nfds, f);
 	if (err) {
 		close_all(fds, nfds);
 		return err;

@@ -25,7 +25,12 @@
 #define IDLE_BELLS 64u
 
 /* Events of channel n and of disk n. */
-enum { TAG_SIGNAL = 0, TAG_KEEPER = 1, TAG_CHANNEL = 16, TAG_DISK = 64 };
+enum {
+	TAG_SIGNAL = 0,
+	TAG_KEEPER = 1,
+	TAG_CHANNEL = 16,
+	TAG_DISK = 64
+};
 
 static int loop_add(struct cell *c, int fd, uint32_t tag)
 {
@@ -114,7 +119,8 @@ static void on_guest_came(struct cell *c)
 	rumpk_info("guest attached");
 	c->guest = true;
 	if (window_repair(&c->window))
-		rumpk_warn("window header or directory was overwritten, put right");
+		rumpk_warn(
+			"window header or directory was overwritten, put right");
 }
 
 static void on_guest_left(struct cell *c)
@@ -132,7 +138,8 @@ static void on_keeper(struct cell *c)
 	unsigned int events;
 
 	if (keeper_events(&c->link, &events)) {
-		rumpk_error("the keeper is gone, and with it the guest's connection");
+		rumpk_error(
+			"the keeper is gone, and with it the guest's connection");
 		c->failed = true;
 		c->stop = true;
 		return;

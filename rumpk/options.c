@@ -212,8 +212,7 @@ static bool option_abbreviated(int opt, const char *arg)
 	return strlen(option_name(opt)) != n;
 }
 
-static int parse_one(struct options *o, int opt, const char *arg,
-		     bool *seen)
+static int parse_one(struct options *o, int opt, const char *arg, bool *seen)
 {
 	if (opt <= 0 || opt >= OPT_COUNT)
 		return option_unknown(opt, arg);

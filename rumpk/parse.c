@@ -176,7 +176,8 @@ static int item_backend(const char *item, struct disk_options *d)
 	if (strncmp(item, "mem=", 4) == 0) {
 		if (parse_size(item + 4, &d->size) || !d->size ||
 		    d->size > DISK_MAX)
-			return bad(item, "must be a size above 0 and up to 1024T, as in mem=64M");
+			return bad(item,
+				   "must be a size above 0 and up to 1024T, as in mem=64M");
 		return 0;
 	}
 	return bad(item, "must begin with file=PATH or mem=SIZE");
@@ -202,7 +203,8 @@ static int item_serial(const char *value, struct disk_options *d)
 		return bad(value, "serial must have 1 to 40 characters");
 	for (i = 0; i < n; i++)
 		if (value[i] < 0x21 || value[i] > 0x7e)
-			return bad(value, "serial must be printable ASCII without spaces");
+			return bad(value,
+				   "serial must be printable ASCII without spaces");
 	memcpy(d->serial, value, n + 1);
 	return 0;
 }
@@ -210,7 +212,8 @@ static int item_serial(const char *value, struct disk_options *d)
 static int item_cap(const char *value, struct disk_options *d)
 {
 	if (parse_cap(value, d))
-		return bad(value, "cap must be none or r|rw[d][:FIRST-LAST], as in rw:0-2047");
+		return bad(value,
+			   "cap must be none or r|rw[d][:FIRST-LAST], as in rw:0-2047");
 	return 0;
 }
 
@@ -247,14 +250,14 @@ static unsigned int item_name(const char *item, const char **value)
 	return 0;
 }
 
-static int parse_item(const char *item, struct disk_options *d,
-		      unsigned int *seen)
+static int parse_item(const char *item, struct disk_options *d, unsigned int *seen)
 {
 	const char *value = NULL;
 	unsigned int bit = item_name(item, &value);
 
 	if (!bit)
-		return bad(item, "must be ro, strict, bs=512|4096, cap=SPEC or serial=TEXT (write a comma in a path twice)");
+		return bad(item,
+			   "must be ro, strict, bs=512|4096, cap=SPEC or serial=TEXT (write a comma in a path twice)");
 	if (*seen & bit)
 		return bad(item, "given twice");
 	*seen |= bit;
@@ -285,8 +288,7 @@ static int parse_items(const char *text, struct disk_options *d,
 		item = next_item(&text);
 		if (!item)
 			return -ENOMEM;
-		err = first ? item_backend(item, d) :
-			      parse_item(item, d, seen);
+		err = first ? item_backend(item, d) : parse_item(item, d, seen);
 		first = false;
 		free(item);
 	}

@@ -59,8 +59,7 @@ static inline void poller_slept(struct poller *p, uint64_t now)
 	if (idle > POLLER_MOST_NS)
 		p->budget_ns = 0;
 	else if (idle > p->budget_ns)
-		p->budget_ns = p->budget_ns ? 2 * p->budget_ns :
-					      POLLER_FIRST_NS;
+		p->budget_ns = p->budget_ns ? 2 * p->budget_ns : POLLER_FIRST_NS;
 	if (p->budget_ns > POLLER_MOST_NS)
 		p->budget_ns = POLLER_MOST_NS;
 }

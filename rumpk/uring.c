@@ -18,8 +18,7 @@ static const __u8 allowed[] = {
 /* liburing 2.3 declares functions for these two, but does not export them. */
 static int uring_register(int fd, unsigned int op, void *arg, unsigned int nr)
 {
-	return syscall(__NR_io_uring_register, fd, op, arg, nr) < 0 ? -errno :
-								      0;
+	return syscall(__NR_io_uring_register, fd, op, arg, nr) < 0 ? -errno : 0;
 }
 
 static int uring_restrict(int fd)
@@ -54,8 +53,8 @@ int uring_open(struct io_uring *ring, unsigned int entries)
 		return err;
 	err = uring_restrict(ring->ring_fd);
 	if (!err)
-		err = uring_register(ring->ring_fd, IORING_REGISTER_ENABLE_RINGS,
-				     NULL, 0);
+		err = uring_register(ring->ring_fd,
+				     IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 	if (err)
 		io_uring_queue_exit(ring);
 	return err;

@@ -43,10 +43,10 @@ static struct valve_verdict refuse(uint8_t status, const char *why)
 }
 
 static const char *const status_names[NXBLK_S_COUNT] = {
-	[NXBLK_S_OK] = "OK",	     [NXBLK_S_IOERR] = "IOERR",
-	[NXBLK_S_INVAL] = "INVAL",   [NXBLK_S_RANGE] = "RANGE",
-	[NXBLK_S_UNSUPP] = "UNSUPP", [NXBLK_S_PERM] = "PERM",
-	[NXBLK_S_RO] = "RO",	     [NXBLK_S_NOSPC] = "NOSPC",
+	[NXBLK_S_OK] = "OK",	       [NXBLK_S_IOERR] = "IOERR",
+	[NXBLK_S_INVAL] = "INVAL",     [NXBLK_S_RANGE] = "RANGE",
+	[NXBLK_S_UNSUPP] = "UNSUPP",   [NXBLK_S_PERM] = "PERM",
+	[NXBLK_S_RO] = "RO",	       [NXBLK_S_NOSPC] = "NOSPC",
 	[NXBLK_S_TIMEOUT] = "TIMEOUT",
 };
 
@@ -280,8 +280,8 @@ static int valve_map(const struct valve *v, const struct nxblk_seg *seg,
 	for (i = 0; i < nseg; i++) {
 		uint8_t *start = v->window + seg[i].addr;
 
-		if (n && (uint8_t *)iov[n - 1].iov_base +
-				 iov[n - 1].iov_len == start) {
+		if (n && (uint8_t *)iov[n - 1].iov_base + iov[n - 1].iov_len ==
+				 start) {
 			iov[n - 1].iov_len += seg[i].len;
 			continue;
 		}
@@ -442,8 +442,8 @@ void valve_print_stats(const struct valve *v, uint64_t generation)
 	char text[1024];
 	size_t at = 0;
 
-#define VALVE_PRINT(name)                                             \
-	at += (size_t)snprintf(text + at, sizeof(text) - at,          \
+#define VALVE_PRINT(name)                                                      \
+	at += (size_t)snprintf(text + at, sizeof(text) - at,                   \
 			       #name "=%" PRIu64 " ", v->stats.name);
 	VALVE_COUNTERS(VALVE_PRINT)
 #undef VALVE_PRINT

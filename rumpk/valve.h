@@ -23,28 +23,28 @@
  * A channel's exact counters, in the order in which they are printed. To add
  * one, add a line.
  */
-#define VALVE_COUNTERS(X) \
-	X(requests)       \
-	X(reads)          \
-	X(read_bytes)     \
-	X(writes)         \
-	X(written_bytes)  \
-	X(flushes)        \
-	X(fua)            \
-	X(discards)       \
-	X(write_zeroes)   \
-	X(infos)          \
-	X(doorbells_in)   \
-	X(doorbells_out)  \
-	X(perm)           \
-	X(ro)             \
-	X(range)          \
-	X(inval)          \
-	X(unsupp)         \
-	X(ioerr)          \
-	X(nospc)          \
-	X(stale)          \
-	X(latches)        \
+#define VALVE_COUNTERS(X)                                                      \
+	X(requests)                                                            \
+	X(reads)                                                               \
+	X(read_bytes)                                                          \
+	X(writes)                                                              \
+	X(written_bytes)                                                       \
+	X(flushes)                                                             \
+	X(fua)                                                                 \
+	X(discards)                                                            \
+	X(write_zeroes)                                                        \
+	X(infos)                                                               \
+	X(doorbells_in)                                                        \
+	X(doorbells_out)                                                       \
+	X(perm)                                                                \
+	X(ro)                                                                  \
+	X(range)                                                               \
+	X(inval)                                                               \
+	X(unsupp)                                                              \
+	X(ioerr)                                                               \
+	X(nospc)                                                               \
+	X(stale)                                                               \
+	X(latches)                                                             \
 	X(resets)
 
 /**

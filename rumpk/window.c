@@ -84,14 +84,14 @@ bool window_plan(struct window_plan *p, uint64_t length, uint32_t disks)
 
 static int seal(int fd)
 {
-	return fcntl(fd, F_ADD_SEALS,
-		     F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
 static int window_create_file(const char *file)
 {
 	struct stat st;
-	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+	int fd = open(file,
+		      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
 		      0600);
 
 	if (fd < 0)
@@ -161,8 +161,8 @@ int window_map(struct window *w, int window_fd, int record_fd, uint64_t length)
 	int prot = PROT_READ | PROT_WRITE;
 	int err;
 
-	w->record = mmap(NULL, sizeof(*w->record), prot, MAP_SHARED, record_fd,
-			 0);
+	w->record =
+		mmap(NULL, sizeof(*w->record), prot, MAP_SHARED, record_fd, 0);
 	if (w->record == MAP_FAILED) {
 		w->record = NULL;
 		return -errno;
@@ -282,8 +282,7 @@ void window_set_config(struct window *w, uint32_t disk,
 		       struct nxblk_config *config)
 {
 	struct nxblk_config *page =
-		(struct nxblk_config *)(w->base +
-					w->plan.dir[disk].config.offset);
+		(struct nxblk_config *)(w->base + w->plan.dir[disk].config.offset);
 	const size_t head = sizeof(page->sequence);
 
 	ion_write(&page->sequence, config->sequence | 1);

@@ -34,8 +34,7 @@ static int recv_message(int sock, int64_t *value, int *fd)
 	struct cmsghdr *cmsg;
 
 	*fd = -1;
-	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | MSG_WAITALL) !=
-	    sizeof(*value))
+	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | MSG_WAITALL) != sizeof(*value))
 		return -EPIPE;
 	cmsg = CMSG_FIRSTHDR(&msg);
 	if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
@@ -124,8 +123,7 @@ int sim_bind(struct sim_guest *g, unsigned int channel)
 		return -EINVAL;
 	ion_cursors_init(&cursors, &g->hdr);
 	for (i = 0; i < g->hdr.dir_count; i++) {
-		memcpy(&entry,
-		       g->base + g->hdr.dir_offset + i * sizeof(entry),
+		memcpy(&entry, g->base + g->hdr.dir_offset + i * sizeof(entry),
 		       sizeof(entry));
 		if (!ion_validate_entry(&g->hdr, &entry, i ? &prev : NULL,
 					(int)i, &cursors, &fault))
@@ -209,8 +207,8 @@ int sim_attach(struct sim_guest *g, uint64_t features, uint32_t depth)
 	int err;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	err = sim_reset(g, (uint64_t)ts.tv_sec * 1000000000 +
-				   (uint64_t)ts.tv_nsec);
+	err = sim_reset(g,
+			(uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec);
 	if (err)
 		return err;
 	sim_ack(g, features & g->offer.features, depth);

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The command line: every value that cannot be right is refused, and every
+ * refusal is one line on stderr that names the value.
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rumpk/cspace.h"
+#include "rumpk/options.h"
+
+#define MOST_ARGS 64
+
+/* What went to stderr while a command line was read. */
+static char said[4096];
+
+static int saved_stderr;
+static int pipe_read;
+
+static void listen_begin(void)
+{
+	int p[2];
+
+	assert_int_equal(pipe2(p, O_NONBLOCK), 0);
+	fflush(stderr);
+	saved_stderr = dup(2);
+	dup2(p[1], 2);
+	close(p[1]);
+	pipe_read = p[0];
+}
+
+static void listen_end(void)
+{
+	ssize_t n = read(pipe_read, said, sizeof(said) - 1);
+
+	said[n > 0 ? n : 0] = '\0';
+	dup2(saved_stderr, 2);
+	close(saved_stderr);
+	close(pipe_read);
+}
+
+/* Words are separated by single spaces; "<>" stands for an empty word. */
+static int try(struct options *o, const char *line)
+{
+	char *copy = strdup(line);
+	char *argv[MOST_ARGS] = { "rumpk" };
+	int argc = 1;
+	char *word;
+	int err;
+
+	for (word = strtok(copy, " "); word; word = strtok(NULL, " "))
+		argv[argc++] = strcmp(word, "<>") ? word : "";
+	listen_begin();
+	err = options_parse(o, argc, argv);
+	listen_end();
+	/* The options point into the line. */
+	free(err ? copy : NULL);
+	return err;
+}
+
+static void refused(const char *line, const char *named)
+{
+	struct options o;
+	char *newline;
+
+	if (!try(&o, line))
+		fail_msg("accepted: %s", line);
+	options_free(&o);
+	newline = strchr(said, '\n');
+	if (!newline || newline[1] || strncmp(said, "rumpk: error: ", 14) ||
+	    !strstr(said, named))
+		fail_msg("%s: not one line that names %s: %s", line, named,
+			 said);
+}
+
+static void size_suffixes(void **state)
+{
+	uint64_t v = 0;
+
+	assert_int_equal(parse_size("4096", &v), 0);
+	assert_int_equal(v, 4096);
+	assert_int_equal(parse_size("3K", &v), 0);
+	assert_int_equal(v, 3072);
+	assert_int_equal(parse_size("16M", &v), 0);
+	assert_int_equal(v, 16u << 20);
+	assert_int_equal(parse_size("2G", &v), 0);
+	assert_int_equal(v, 2ull << 30);
+	assert_int_equal(parse_size("1T", &v), 0);
+	assert_int_equal(v, 1ull << 40);
+	assert_int_equal(parse_size("18446744073709551615", &v), 0);
+	assert_true(v == UINT64_MAX);
+}
+
+static void size_nonsense(void **state)
+{
+	static const char *const bad[] = { "",	 "K",	 "-1",	 "+1", "1.5M",
+					   "1k", "1MB",	 "1 M",	 "0x10",
+					   "M1", "1MK",	 " 1",	 "1P" };
+	static const char *const huge[] = { "18446744073709551616",
+					    "16777216T", "99999999999999999999",
+					    "1111111111111111111111111111111111" };
+	uint64_t v = 7;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(parse_size(bad[i], &v), -EINVAL);
+	for (i = 0; i < ARRAY_SIZE(huge); i++)
+		assert_int_equal(parse_size(huge[i], &v), -ERANGE);
+	assert_int_equal(v, 7);
+}
+
+static void cap_specs(void **state)
+{
+	struct disk_options d;
+
+	assert_int_equal(parse_cap("none", &d), 0);
+	assert_int_equal(d.rights, 0);
+	assert_int_equal(parse_cap("r", &d), 0);
+	assert_int_equal(d.rights, CSPACE_READ);
+	assert_true(d.first == 0 && d.last == UINT64_MAX);
+	assert_int_equal(parse_cap("rw:8-15", &d), 0);
+	assert_int_equal(d.rights, CSPACE_READ | CSPACE_WRITE);
+	assert_true(d.first == 8 && d.last == 15);
+	assert_int_equal(parse_cap("rwd:0-0", &d), 0);
+	assert_int_equal(d.rights,
+			 CSPACE_READ | CSPACE_WRITE | CSPACE_DISCARD);
+}
+
+static void cap_nonsense(void **state)
+{
+	static const char *const bad[] = {
+		"",	 "w",	 "rd",	  "rwx",   "R",	     "none:0-1",
+		"r:",	 "r:1",	 "r:1-",  "r:-1",  "r:2-1",  "r:a-b",
+		"r:0-1-2", "r 0-1", "rw:0-99999999999999999999", ":0-1"
+	};
+	struct disk_options d;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		if (!parse_cap(bad[i], &d))
+			fail_msg("accepted: %s", bad[i]);
+}
+
+static void disk_full(void **state)
+{
+	struct disk_options d;
+
+	assert_int_equal(parse_disk("file=/a,,b,ro,bs=4096,strict,serial=x,,y",
+				    &d),
+			 0);
+	assert_string_equal(d.path, "/a,b");
+	assert_string_equal(d.serial, "x,y");
+	assert_true(d.read_only && d.strict);
+	assert_int_equal(d.block, 4096);
+	assert_int_equal(d.rights, CSPACE_READ);
+	free(d.path);
+	assert_int_equal(parse_disk("file=a,,", &d), 0);
+	assert_string_equal(d.path, "a,");
+	free(d.path);
+	assert_int_equal(parse_disk("mem=64M", &d), 0);
+	assert_null(d.path);
+	assert_int_equal(d.size, 64u << 20);
+	assert_int_equal(d.block, 512);
+	assert_int_equal(d.rights,
+			 CSPACE_READ | CSPACE_WRITE | CSPACE_DISCARD);
+}
+
+static void line_complete(void **state)
+{
+	struct options o;
+
+	assert_int_equal(try(&o, "--socket /s --disk mem=1M --disk file=/x "
+				 "--window 64M --log-level debug --ready-fd 1 "
+				 "--pid-file /p --window-file /w"),
+			 0);
+	assert_string_equal(o.socket, "/s");
+	assert_int_equal(o.disks, 2);
+	assert_int_equal(o.window, 64u << 20);
+	assert_int_equal(o.level, RUMPK_DEBUG);
+	assert_int_equal(o.ready_fd, 1);
+	assert_int_equal(o.action, OPTIONS_SERVE);
+	options_free(&o);
+	assert_int_equal(try(&o, "--help"), 0);
+	assert_int_equal(o.action, OPTIONS_HELP);
+	assert_int_equal(try(&o, "--version"), 0);
+	assert_int_equal(o.action, OPTIONS_VERSION);
+	assert_int_equal(try(&o, "--socket=/s --disk=mem=1M "
+				 "--print-qemu-args"),
+			 0);
+	assert_int_equal(o.action, OPTIONS_QEMU_ARGS);
+	assert_int_equal(o.window, 16u << 20);
+	assert_int_equal(o.ready_fd, -1);
+	options_free(&o);
+}
+
+static void line_refused(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "--disk mem=1M", "--socket" },
+		{ "--socket /s", "--disk" },
+		{ "--socket", "--socket" },
+		{ "--socket <> --disk mem=1M", "''" },
+		{ "--socket /s --socket /t --disk mem=1M", "--socket" },
+		{ "--socket /s --disk mem=1M --window", "--window" },
+		{ "--socket /s --disk mem=1M --window 0", "0" },
+		{ "--socket /s --disk mem=1M --window 2M", "2M" },
+		{ "--socket /s --disk mem=1M --window 5M", "5M" },
+		{ "--socket /s --disk mem=1M --window -16M", "-16M" },
+		{ "--socket /s --disk mem=1M --window 2T", "2T" },
+		{ "--socket /s --disk mem=1M --window 16MB", "16MB" },
+		{ "--socket /s --disk mem=1M --window 16M --window 16M",
+		  "--window" },
+		{ "--socket /s --disk mem=1M --log-level loud", "loud" },
+		{ "--socket /s --disk mem=1M --ready-fd x", "x" },
+		{ "--socket /s --disk mem=1M --ready-fd -1", "-1" },
+		{ "--socket /s --disk mem=1M --ready-fd 99999", "99999" },
+		{ "--socket /s --disk mem=1M --ready-fd 4294967297",
+		  "4294967297" },
+		{ "--socket /s --disk mem=1M --pid-file <>", "--pid-file" },
+		{ "--socket /s --disk mem=1M --window-file <>",
+		  "--window-file" },
+		{ "--socket /s --disk mem=1M extra", "extra" },
+		{ "--socket /s --disk mem=1M --frobnicate", "--frobnicate" },
+		{ "--socket /s --disk mem=1M --sock /t", "--sock" },
+		{ "--socket /s --disk mem=1M -x", "-x" },
+		{ "--socket /s --disk mem=1M --help=yes", "--help" },
+		{ "--socket /s --disk <>", "--disk" },
+		{ "--socket /s --disk /image", "/image" },
+		{ "--socket /s --disk file=", "file=" },
+		{ "--socket /s --disk mem=", "mem=" },
+		{ "--socket /s --disk mem=0", "mem=0" },
+		{ "--socket /s --disk mem=-1", "mem=-1" },
+		{ "--socket /s --disk mem=1MM", "mem=1MM" },
+		{ "--socket /s --disk mem=513", "mem=513" },
+		{ "--socket /s --disk mem=5K,bs=4096", "mem=5K" },
+		{ "--socket /s --disk mem=16777216T", "mem=16777216T" },
+		{ "--socket /s --disk mem=1M,", "--disk" },
+		{ "--socket /s --disk mem=1M,rw", "rw" },
+		{ "--socket /s --disk mem=1M,ro,ro", "ro" },
+		{ "--socket /s --disk mem=1M,strict,strict", "strict" },
+		{ "--socket /s --disk mem=1M,bs=1024", "1024" },
+		{ "--socket /s --disk mem=1M,bs=", "bs" },
+		{ "--socket /s --disk mem=1M,bs=512,bs=512", "bs=512" },
+		{ "--socket /s --disk mem=1M,cap=x", "cap" },
+		{ "--socket /s --disk mem=1M,cap=r,cap=r", "cap=r" },
+		{ "--socket /s --disk mem=1M,serial=", "serial" },
+		{ "--socket /s --disk mem=1M,serial="
+		  "12345678901234567890123456789012345678901",
+		  "serial" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		refused(cases[i][0], cases[i][1]);
+}
+
+static void line_long_socket(void **state)
+{
+	char line[400] = "--disk mem=1M --socket /";
+
+	memset(line + strlen(line), 'x', 150);
+	refused(line, "too long");
+}
+
+static void line_too_many_disks(void **state)
+{
+	char line[512] = "--socket /s";
+	int i;
+
+	for (i = 0; i < 17; i++)
+		strcat(line, " --disk mem=1M");
+	refused(line, "16");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(size_suffixes),
+		cmocka_unit_test(size_nonsense),
+		cmocka_unit_test(cap_specs),
+		cmocka_unit_test(cap_nonsense),
+		cmocka_unit_test(disk_full),
+		cmocka_unit_test(line_complete),
+		cmocka_unit_test(line_refused),
+		cmocka_unit_test(line_long_socket),
+		cmocka_unit_test(line_too_many_disks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
