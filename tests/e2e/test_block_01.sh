@@ -12,9 +12,10 @@ cp "$tmp/image" "$tmp/expected"
 head -c 12288 /dev/urandom >"$tmp/pattern"
 dd if="$tmp/pattern" of="$tmp/expected" bs=4096 seek=5 conv=notrunc status=none
 
-cell --disk "$tmp/image" --block-size 4096 --put "$tmp/pattern:/pattern" -- sh -c '
+cell --disk "$tmp/image" --block-size 4096 --fio --put "$tmp/pattern:/pattern" -- sh -c '
 	cat /sys/block/nxblk0/queue/logical_block_size
-	! dd if=/pattern of=/dev/nxblk0 bs=512 count=1 oflag=direct 2>/dev/null &&
+	! fio --name=small --filename=/dev/nxblk0 --direct=1 --rw=write --bs=512 --size=4k \
+		--thread >/out 2>&1 &&
 	dd if=/pattern of=/dev/nxblk0 bs=4096 seek=5 oflag=direct 2>/dev/null &&
 	test "$(tr -d - </sys/block/nxblk0/nexus/uuid | wc -c)" -ge 32
 ' >"$tmp/out" || fail "the guest ended with $?"

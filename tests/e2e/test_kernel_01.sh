@@ -13,7 +13,7 @@ cell --kernel 6.12 --disk "$tmp/image" --tools fs -- sh -c '
 	uname -r | grep -q "^6\.12\." || exit 1
 	sha256sum </dev/nxblk0 &&
 	mkfs.ext4 -q /dev/nxblk0 && mkdir -p /mnt && mount -t ext4 /dev/nxblk0 /mnt &&
-	head -c 8M /dev/urandom >/mnt/file && sha256sum </mnt/file && umount /mnt &&
+	head -c 8388608 /dev/urandom >/mnt/file && sha256sum </mnt/file && umount /mnt &&
 	rmmod nexus_blk && rmmod nexus_ion
 ' >"$tmp/out" || fail "the guest ended with $?"
 [[ $(head -n 1 "$tmp/out") == "$expected" ]] || fail "the guest read something else"

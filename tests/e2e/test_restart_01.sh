@@ -14,8 +14,7 @@ start_rumpk "$socket" --disk "file=$tmp/image"
 
 # Enough to be in the middle of it: the daemon's own count of writes.
 has_written() {
-	kill -USR1 "$rumpk_pid"
-	(($(rumpk_stat writes) >= 500))
+	(($(rumpk_stat_now writes) >= 500))
 }
 
 start "$NEXUS_TOP/scripts/cell" --logs "$logs/cell" --socket "$socket" --fio --timeout 240 -- sh -c '
