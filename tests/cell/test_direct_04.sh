@@ -23,7 +23,7 @@ is queue/minimum_io_size 4096
 is queue/rotational 0
 is queue/write_cache "write back"
 is queue/fua 1
-is queue/scheduler "[none] mq-deadline "
+grep -q -F "[none]" /sys/block/nxblk0/queue/scheduler || { echo "another scheduler"; exit 1; }
 is queue/discard_granularity 4096
 is ro 0
 is serial loopback
