@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERVER_VECTORS 3
+#define SERVER_VECTORS 8
 #define SERVER_PEER 0
 #define CLIENT_PEER 1
 

@@ -109,7 +109,7 @@ static void other_generation(struct disk *d, const struct nxblk_req *req,
 INDEX(rsp_jump, rsp_prod, +129)
 INDEX(rsp_far, rsp_prod, +(1u << 31))
 INDEX(rsp_back, rsp_prod, -1)
-INDEX(req_back, req_cons, -1)
+INDEX(req_back, req_cons, -2)
 INDEX(req_beyond, req_cons, +1)
 INDEX(req_far, req_cons, +(1u << 31))
 

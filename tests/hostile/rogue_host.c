@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A hostile host: serves two disks of 16 MiB to one guest and does one thing
- * wrong, on the first of them.
+ * A hostile host: serves one guest a disk of 1 MiB for each misdeed that it is
+ * given, and a last one on which it does nothing wrong.
  *
- * usage: rogue_host SOCKET MISDEED      (rogue_host --list names them)
+ * usage: rogue_host SOCKET MISDEED...      (rogue_host --list names them)
  *
- * Prints what it sees, one line each: "ready", "client", "channel N guest state
- * S reason R" at every change, "misdeed". SIGTERM ends it; with a foreign window
- * the last line then says whether it was left alone.
+ * A misdeed that spoils the whole window stands alone. Prints what it sees, one
+ * line each: "ready", "client", "channel N guest state S reason R" at every
+ * change, "misdeed". SIGTERM ends it; with a foreign window the last line then
+ * says whether it was left alone.
  */
 #include "rogue_host.h"
 
@@ -214,8 +215,8 @@ static void disk_open(struct disk *d, struct server *s, unsigned int number,
 	d->end.offered = NXBLK_F_INDIRECT;
 	d->end.max_depth = DEPTH;
 	d->end.vectors = SERVER_VECTORS;
-	if (number == 0) {
-		d->misdeed = m;
+	d->misdeed = m;
+	if (m) {
 		if (m->config)
 			m->config(&d->config);
 		if (m->end)
@@ -227,15 +228,16 @@ static void disk_open(struct disk *d, struct server *s, unsigned int number,
 }
 
 static void window_open(struct server *s, struct disk *disks,
-			const struct misdeed *m)
+			const struct misdeed *const *misdeeds, unsigned int count)
 {
-	static struct ion_dir_entry dir[DISKS];
-	static struct ion_dir_entry spoilt[DISKS];
-	struct ion_channel_spec spec[DISKS];
+	const struct misdeed *m = misdeeds[0];
+	static struct ion_dir_entry dir[MAX_DISKS];
+	static struct ion_dir_entry spoilt[MAX_DISKS];
+	struct ion_channel_spec spec[MAX_DISKS];
 	struct ion_host_header hdr;
 	unsigned int i;
 
-	for (i = 0; i < DISKS; i++)
+	for (i = 0; i < count; i++)
 		spec[i] = (struct ion_channel_spec){
 			.kind = ION_KIND_BLK,
 			.instance = i,
@@ -246,19 +248,20 @@ static void window_open(struct server *s, struct disk *disks,
 			.config_bytes = sizeof(struct nxblk_config),
 			.data_weight = 1,
 			.host_peer = SERVER_PEER,
-			.host_vector = 1 + i,
+			.host_vector = i % (SERVER_VECTORS - 1),
 		};
-	if (!ion_layout(&hdr, dir, spec, DISKS, WINDOW_BYTES, ION_INITIAL_INDEX))
+	if (!ion_layout(&hdr, dir, spec, count, WINDOW_BYTES, ION_INITIAL_INDEX))
 		errx(1, "layout");
 	hdr.generation = 1;
 	if (s->size >= WINDOW_BYTES)
-		for (i = 0; i < DISKS; i++)
-			disk_open(&disks[i], s, i, &dir[i], m);
+		for (i = 0; i < count; i++)
+			disk_open(&disks[i], s, i, &dir[i],
+				  i + 1 < count ? misdeeds[i] : NULL);
 	memcpy(spoilt, dir, sizeof(dir));
 	if (m->header)
 		m->header(&hdr, spoilt);
-	if (hdr.dir_count > DISKS)
-		hdr.dir_count = DISKS;
+	if (hdr.dir_count > count)
+		hdr.dir_count = count;
 	ion_publish(s->mem, &hdr, spoilt);
 	if (m->header)
 		m->header((struct ion_host_header *)s->mem, spoilt);
@@ -290,10 +293,10 @@ static bool foreign_untouched(const struct server *s)
 	return same;
 }
 
-static void run(struct server *s, struct disk *disks, const struct misdeed *m)
+static void run(struct server *s, struct disk *disks, unsigned int count,
+		bool serving)
 {
 	struct ion_host_header *hdr = (struct ion_host_header *)s->mem;
-	bool serving = !m->foreign && s->size >= WINDOW_BYTES;
 	unsigned int i;
 
 	printf("ready\n");
@@ -303,26 +306,39 @@ static void run(struct server *s, struct disk *disks, const struct misdeed *m)
 		if (!serving)
 			continue;
 		ion_write(&hdr->heartbeat, hdr->heartbeat + 1);
-		for (i = 0; i < DISKS; i++)
+		for (i = 0; i < count; i++)
 			step(&disks[i]);
 	}
 }
 
+static const struct misdeed *find(const char *name)
+{
+	const struct misdeed *m = misdeed_find(name);
+
+	if (!m)
+		errx(2, "%s: no such misdeed", name);
+	return m;
+}
+
 int main(int argc, char **argv)
 {
-	static struct disk disks[DISKS];
+	const struct misdeed *misdeeds[MAX_DISKS];
+	static struct disk disks[MAX_DISKS];
+	unsigned int count = argc - 1;
 	const struct misdeed *m;
 	struct server s;
+	unsigned int i;
+	bool same;
 
 	if (argc == 2 && !strcmp(argv[1], "--list")) {
 		misdeed_list();
 		return 0;
 	}
-	if (argc != 3)
-		errx(2, "usage: rogue_host SOCKET MISDEED | --list");
-	m = misdeed_find(argv[2]);
-	if (!m)
-		errx(2, "%s: no such misdeed", argv[2]);
+	if (argc < 3 || count > MAX_DISKS)
+		errx(2, "usage: rogue_host SOCKET MISDEED... | --list");
+	for (i = 0; i < count - 1; i++)
+		misdeeds[i] = find(argv[2 + i]);
+	m = misdeeds[0];
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
@@ -331,14 +347,12 @@ int main(int argc, char **argv)
 	if (m->foreign)
 		foreign_fill(s.mem, s.size);
 	else
-		window_open(&s, disks, m);
-	run(&s, disks, m);
+		window_open(&s, disks, misdeeds, count);
+	run(&s, disks, count, !m->foreign && s.size >= WINDOW_BYTES);
 	unlink(argv[1]);
-	if (m->foreign) {
-		bool same = foreign_untouched(&s);
-
-		printf("window %s\n", same ? "untouched" : "changed");
-		return !same;
-	}
-	return 0;
+	if (!m->foreign)
+		return 0;
+	same = foreign_untouched(&s);
+	printf("window %s\n", same ? "untouched" : "changed");
+	return !same;
 }

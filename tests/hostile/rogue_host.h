@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A small host with two disks in memory, honest in everything but the one
- * misdeed that it is started with.
+ * A small host whose disks are in memory: one for each misdeed that it is started
+ * with, and a last one that is honest.
  */
 #ifndef NEXUS_TESTS_ROGUE_HOST_H
 #define NEXUS_TESTS_ROGUE_HOST_H
@@ -12,10 +12,10 @@
 
 #include "ivshmem_server.h"
 
-#define DISKS 2
-#define DISK_BYTES (16ull << 20)
-#define WINDOW_BYTES (16ull << 20)
-/* A READ of this sector of disk 0 is answered with the misdeed. */
+#define MAX_DISKS 32u
+#define DISK_BYTES (1ull << 20)
+#define WINDOW_BYTES (32ull << 20)
+/* A READ of this sector is answered with the misdeed. */
 #define TRIGGER_LBA 1024u
 
 struct misdeed;
@@ -28,7 +28,7 @@ struct misdeed;
  * @dir: directory entry
  * @config: answer to INFO
  * @data: contents
- * @misdeed: disk 0 alone; NULL: honest
+ * @misdeed: NULL: honest
  * @fired: how often the misdeed was done
  * @kept: a request that the misdeed keeps for later
  * @keeping: whether there is one
@@ -53,10 +53,10 @@ struct disk {
  * @name: on the command line
  * @times: that @answer is called at most; 0: always
  * @header: spoils header and directory before they are published
- * @config: spoils the geometry of disk 0
- * @end: spoils what the channel of disk 0 offers
+ * @config: spoils the geometry of the disk
+ * @end: spoils what the channel offers
  * @answer: answers a READ of TRIGGER_LBA; what it leaves unanswered stays so
- * @request: sees every other request of disk 0 before it is served
+ * @request: sees every other request of the disk before it is served
  * @foreign: this is no ION window at all, and nothing may be stored into it
  * @bytes: of shared memory, where it is not WINDOW_BYTES
  */
