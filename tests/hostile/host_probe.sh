@@ -11,13 +11,18 @@ for path in /sys/block/nxblk*; do
 	rm -f /sector
 	dd if=/dev/"$disk" of=/sector bs=512 skip=1024 count=1 iflag=direct 2>/dev/null &
 	sleep 0.5
-	result=
+	rest=
 	dd if=/dev/"$disk" of=/dev/null bs=64k iflag=direct count=8 2>/dev/null ||
-		result=-and-broken
-	if wait $!; then
-		cmp -s /sector /expected && result=right$result || result=wrong$result
+		rest=-and-broken
+	if ! wait $!; then
+		result=error
+		[ ! -s /sector ] || result=stale
+	elif [ ! -s /sector ]; then
+		result=empty
+	elif cmp -s /sector /expected; then
+		result=right
 	else
-		[ -s /sector ] && result=stale$result || result=error$result
+		result=wrong
 	fi
-	echo "READ $disk $result"
+	echo "READ $disk $result$rest"
 done

@@ -20,4 +20,4 @@ for name in "${clamped[@]}"; do
 	ends "$name" right
 done
 # No medium yet is no fault: a disk of size 0.
-ends capacity-zero error-and-broken
+ends capacity-zero empty
