@@ -23,7 +23,7 @@
 
 #define STDOUT_PORT "/dev/vport0p1"
 #define STDERR_PORT "/dev/vport0p2"
-#define TERMINAL    "/dev/hvc0"
+#define TERMINAL "/dev/hvc0"
 
 /* How long killed processes get to die; one stuck in the kernel never does. */
 #define REAP_SECONDS 5
@@ -86,7 +86,8 @@ static void relay_start(struct relay *relay, const char *port)
 	relay->sink = ends[1];
 	relay->port = open_node(port, O_WRONLY);
 	relay->stop = eventfd(0, EFD_CLOEXEC);
-	if (relay->stop < 0 || pthread_create(&relay->thread, NULL, relay_main, relay))
+	if (relay->stop < 0 ||
+	    pthread_create(&relay->thread, NULL, relay_main, relay))
 		fatal("cannot start a relay: %m");
 }
 
@@ -108,11 +109,13 @@ static void __attribute__((noreturn)) become_command(char **argv)
 		_exit(126);
 	execvp(argv[0], argv);
 	error = errno;
-	dprintf(STDERR_FILENO, "cell: cannot run %s: %s\n", argv[0], strerror(error));
+	dprintf(STDERR_FILENO, "cell: cannot run %s: %s\n", argv[0],
+		strerror(error));
 	_exit(error == ENOENT ? 127 : 126);
 }
 
-static pid_t start_plain(char **argv, const struct relay *out, const struct relay *err)
+static pid_t start_plain(char **argv, const struct relay *out,
+			 const struct relay *err)
 {
 	pid_t pid = fork();
 

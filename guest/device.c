@@ -15,7 +15,7 @@
 #include "init.h"
 
 #define NAP_MS 5
-#define NAPS   (APPEAR_SECONDS * 1000 / NAP_MS)
+#define NAPS (APPEAR_SECONDS * 1000 / NAP_MS)
 
 static void nap(void)
 {

@@ -21,7 +21,8 @@ static void prepare_environment(const struct conf *conf)
 	setenv("HOME", "/root", 1);
 	setenv("USER", "root", 1);
 	setenv("TERM", "dumb", 1);
-	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	setenv("PATH",
+	       "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
 	while ((env = conf_next(conf, "env", env)))
 		putenv((char *)env);
 }
@@ -63,7 +64,8 @@ int main(void)
 	transfer_in(&conf);
 
 	report("ready");
-	status = command_run(conf_argv(&conf), conf_next(&conf, "interactive", NULL));
+	status = command_run(conf_argv(&conf),
+			     conf_next(&conf, "interactive", NULL));
 	report("exit %d", status);
 
 	transfer_out(&conf);

@@ -27,7 +27,8 @@ struct conf {
 
 void conf_read(struct conf *conf);
 /* The first value of key after `after`, or NULL; start with after == NULL. */
-const char *conf_next(const struct conf *conf, const char *key, const char *after);
+const char *conf_next(const struct conf *conf, const char *key,
+		      const char *after);
 /* All values of "arg=", as a vector for exec. */
 char **conf_argv(const struct conf *conf);
 

@@ -20,7 +20,7 @@
 
 #define PUT_SERIAL "nexus-put"
 #define GET_SERIAL "nexus-get"
-#define SECTOR	   512
+#define SECTOR 512
 
 /* Copies up to len bytes, or to the end of file; how many, or -1. */
 static int64_t copy(int from, int to, int64_t len)
@@ -89,7 +89,8 @@ static void put_one(int disk, const char *order)
 	const char *path;
 	int at;
 
-	if (sscanf(order, "%c %" SCNd64 " %" SCNd64 " %o%n", &kind, &offset, &len, &mode, &at) < 4)
+	if (sscanf(order, "%c %" SCNd64 " %" SCNd64 " %o%n", &kind, &offset,
+		   &len, &mode, &at) < 4)
 		fatal("cannot read the order to put \"%s\"", order);
 	/* One blank, then the path, which may itself begin with blanks. */
 	path = order + at + 1;
@@ -129,7 +130,8 @@ static bool get_file(int disk, const char *path)
 
 static bool get_directory(int disk, const char *path)
 {
-	char *const argv[] = { "tar", "-c", "-f", "-", "-C", (char *)path, ".", NULL };
+	char *const argv[] = { "tar", "-c",	    "-f", "-",
+			       "-C",  (char *)path, ".",  NULL };
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int status = helper_run(null, disk, argv);
 
@@ -164,8 +166,10 @@ static void get_one(int disk, const char *path)
 	if (good && fsync(disk))
 		good = false;
 	if (good)
-		report("get %c %" PRId64 " %" PRId64 " %o", S_ISDIR(st.st_mode) ? 'd' : 'f', start,
-		       (int64_t)lseek(disk, 0, SEEK_CUR) - start, st.st_mode & 07777);
+		report("get %c %" PRId64 " %" PRId64 " %o",
+		       S_ISDIR(st.st_mode) ? 'd' : 'f', start,
+		       (int64_t)lseek(disk, 0, SEEK_CUR) - start,
+		       st.st_mode & 07777);
 	else
 		report("noget %s", strerror(errno));
 }

@@ -16,11 +16,11 @@
 #include "init.h"
 
 #define ROOTFS_SERIAL "nexus-rootfs"
-#define TOOLS_SERIAL  "nexus-tools"
-#define NEW_ROOT      "/newroot"
-#define TOOLS	      "/run/nexus/tools"
-#define HELPERS	      "/run/nexus/bin"
-#define MODULES	      "/lib/modules"
+#define TOOLS_SERIAL "nexus-tools"
+#define NEW_ROOT "/newroot"
+#define TOOLS "/run/nexus/tools"
+#define HELPERS "/run/nexus/bin"
+#define MODULES "/lib/modules"
 
 #define MAX_MOUNTS 256
 
@@ -33,12 +33,15 @@ static const struct {
 	{ "proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, false },
 	{ "sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, false },
 	{ "devtmpfs", "/dev", MS_NOSUID, "mode=0755", false },
-	{ "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "mode=0620,ptmxmode=0666", false },
+	{ "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC,
+	  "mode=0620,ptmxmode=0666", false },
 	{ "tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, NULL, false },
 	{ "tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755", false },
 	{ "tmpfs", "/tmp", MS_NOSUID | MS_NODEV, NULL, false },
-	{ "debugfs", "/sys/kernel/debug", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, true },
-	{ "tracefs", "/sys/kernel/tracing", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, true },
+	{ "debugfs", "/sys/kernel/debug", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+	  NULL, true },
+	{ "tracefs", "/sys/kernel/tracing", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+	  NULL, true },
 };
 
 static void make_directory(const char *path)
@@ -47,8 +50,8 @@ static void make_directory(const char *path)
 		fatal("cannot make %s: %m", path);
 }
 
-static void mount_or_die(const char *source, const char *target, const char *type,
-			 unsigned long flags, const char *data)
+static void mount_or_die(const char *source, const char *target,
+			 const char *type, unsigned long flags, const char *data)
 {
 	if (mount(source, target, type, flags, data))
 		fatal("cannot mount %s on %s: %m", source, target);
@@ -135,7 +138,8 @@ void world_enter_rootfs(void)
 		make_directory(target);
 		mount_or_die(kept[i], target, NULL, MS_MOVE, NULL);
 	}
-	if (chdir(NEW_ROOT) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot("."))
+	if (chdir(NEW_ROOT) || mount(".", "/", NULL, MS_MOVE, NULL) ||
+	    chroot("."))
 		fatal("cannot enter the root file system: %m");
 
 	make_directory("/run/nexus");
@@ -196,7 +200,8 @@ void world_unmount(void)
 	int count = 0;
 
 	while (mounts && count < MAX_MOUNTS && (entry = getmntent(mounts)))
-		if (!strncmp(entry->mnt_fsname, "/dev/", 5) && strcmp(entry->mnt_dir, "/"))
+		if (!strncmp(entry->mnt_fsname, "/dev/", 5) &&
+		    strcmp(entry->mnt_dir, "/"))
 			targets[count++] = strdup(entry->mnt_dir);
 	if (mounts)
 		endmntent(mounts);

@@ -39,6 +39,7 @@ make_pipe() {
 	local both
 	mkfifo -m 600 "$1"
 	exec {both}<>"$1"
+	# shellcheck disable=SC2094
 	exec {pipe_r}<"$1" {pipe_w}>"$1"
 	exec {both}>&-
 	own_fds+=("$pipe_r" "$pipe_w")
@@ -55,7 +56,6 @@ close_fd() {
 
 # What start() runs in the child: ask for the signal, and then see whether the
 # parent died before that was asked.
-# shellcheck disable=SC2016
 readonly START_SCRIPT='[[ $PPID == "$0" ]] || exit 125; exec "$@"'
 
 # start [--keep FD] COMMAND [ARG...]: run it in the background; sets REPLY to its

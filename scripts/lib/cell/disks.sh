@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 #
 # The cell's disks: what rumpk is told of them, the files they need, and the
 # raw disks that carry a root, tools and a peer to compare with.  Sourced by
@@ -122,7 +122,7 @@ attach_peer() {
 attach_rootfs() {
 	local bytes entries image
 	[[ -d $rootfs ]] || die 125 "--rootfs: $rootfs is no directory"
-	bytes=$(du -s -x -B1 -- "$rootfs" | cut -f1) || die 125 "cannot read all of $rootfs"
+	bytes=$(du -s -x -B1 -- "$rootfs" | tail -n 1 | cut -f1) || die 125 "cannot read all of $rootfs"
 	entries=$(find "$rootfs" -xdev -printf x | wc -c)
 	fresh_image rootfs $((bytes + bytes / 4 + (2 << 30)))
 	image=$REPLY

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 #
 # The machine that a cell is.  Sourced by scripts/cell.
 
@@ -15,7 +15,7 @@ choose_accel() {
 	case $accel in
 	kvm) qemu_args+=(-accel kvm -cpu host) ;;
 	# Five-level page tables cost the emulator and bring nothing here.
-	tcg) qemu_args+=(-accel tcg,thread=multi -cpu max,la57=off) ;;
+	tcg) qemu_args+=(-accel "tcg,thread=multi" -cpu "max,la57=off") ;;
 	esac
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 #
 # Files into the cell and out of it; guest/transfer.c is the other side.
 # Sourced by scripts/cell.
@@ -49,12 +49,19 @@ put_one() {
 	conf "put=$kind $start $((end - start)) $mode $REPLY"
 }
 
+# occupied PATH: bytes on the disk, of all below it.
+occupied() {
+	local bytes
+	IFS=$'\t' read -r bytes _ < <(du -s -B1 -- "$1" 2>/dev/null) || true
+	echo "${bytes:-0}"
+}
+
 attach_puts() {
 	local image order bytes=0
 	((${#put_orders[@]})) || return 0
 	for order in "${put_orders[@]}"; do
 		split_order "$order"
-		bytes=$((bytes + $(du -s -B1 -- "$order_from" 2>/dev/null | cut -f1)))
+		bytes=$((bytes + $(occupied "$order_from")))
 	done
 	image_directory "$bytes"
 	image=$REPLY/put.img
@@ -92,7 +99,7 @@ host_place() {
 get_one() {
 	local path=$1 file=$2 kind=$3 offset=$4 length=$5 mode=$6
 	local -a bytes=(dd "if=$get_image" bs=1M status=none
-		iflag=skip_bytes,count_bytes "skip=$offset" "count=$length")
+		"iflag=skip_bytes,count_bytes" "skip=$offset" "count=$length")
 
 	if [[ $kind == d ]]; then
 		# A directory's contents go into one that is there.
