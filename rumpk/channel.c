@@ -189,6 +189,7 @@ bool channel_publish(struct cell_channel *ch)
 
 	if (ch->end.state != ION_HOST_LIVE || rsp->prod == rsp->published)
 		return false;
+	valve_published(&ch->valve);
 	if (ion_prod_publish(rsp) && ch->end.queue_class == ION_CLASS_INTERRUPT)
 		channel_ring(ch, ch->end.vector);
 	return true;

@@ -114,6 +114,13 @@ static void on_signals(struct cell *c)
 	}
 }
 
+static void check_window(struct cell *c)
+{
+	if (window_repair(&c->window))
+		rumpk_warn(
+			"window header or directory was overwritten, put right");
+}
+
 static void on_guest_came(struct cell *c)
 {
 	rumpk_info("guest attached");
@@ -129,6 +136,7 @@ static void on_guest_left(struct cell *c)
 
 	rumpk_info("guest left");
 	c->guest = false;
+	check_window(c);
 	for (i = 0; i < c->count; i++)
 		channel_guest_left(&c->channel[i]);
 }
@@ -200,8 +208,10 @@ static void loop_wait(struct cell *c, int timeout_ms)
 	int n = epoll_wait(c->epoll, ev, EVENTS, timeout_ms);
 	int i;
 
-	if (n == 0 && timeout_ms)
+	if (n == 0 && timeout_ms) {
 		unmute_all(c);
+		check_window(c);
+	}
 	for (i = 0; i < n; i++)
 		loop_event(c, ev[i].data.u32);
 }

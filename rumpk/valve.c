@@ -14,7 +14,7 @@
  * @io: as the HAL has it
  * @valve: its valve
  * @req: private copy
- * @busy: the HAL has it
+ * @busy: the tag is in use: its answer was not published yet
  * @iov: buffer, pieces of the window
  */
 struct valve_request {
@@ -118,6 +118,7 @@ static void valve_audit(struct valve *v, const struct nxblk_req *req,
 		  v->generation, req->tag, req->op, verdict, why, dropped);
 }
 
+/* An answer to whatever request, also one whose tag is another's. */
 static void valve_answer(struct valve *v, const struct nxblk_req *req,
 			 uint8_t status)
 {
@@ -135,6 +136,13 @@ static void valve_answer(struct valve *v, const struct nxblk_req *req,
 	v->owner->answer(v->owner, &rsp);
 }
 
+/* The answer to a request that has its tag. */
+static void valve_end(struct valve *v, const struct nxblk_req *req, uint8_t status)
+{
+	v->answered[v->nanswered++] = req->tag;
+	valve_answer(v, req, status);
+}
+
 static uint32_t rights_needed(uint8_t op)
 {
 	switch (op) {
@@ -149,22 +157,27 @@ static uint32_t rights_needed(uint8_t op)
 	}
 }
 
-/* R-CHK-1 was: of this generation. Then the tag, then the operation. */
-static struct valve_verdict check_request(const struct valve *v,
-					  const struct nxblk_req *req)
+/* Of a tag in use, the one that has it is answered, and this one refused. */
+static struct valve_verdict check_tag(const struct valve *v,
+				      const struct nxblk_req *req)
 {
-	uint8_t status;
-
 	if (req->tag >= v->limits.depth)
 		return refuse(NXBLK_S_INVAL, "tag at or above the depth");
 	if (v->slots[req->tag].busy)
 		return refuse(NXBLK_S_INVAL, "tag already in flight");
-	status = nxblk_check_op(req, v->limits.features);
-	if (status)
-		return refuse(status, status == NXBLK_S_UNSUPP ?
-					      "operation not negotiated" :
-					      "unknown or misplaced flags");
 	return pass;
+}
+
+static struct valve_verdict check_op(const struct valve *v,
+				     const struct nxblk_req *req)
+{
+	uint8_t status = nxblk_check_op(req, v->limits.features);
+
+	if (!status)
+		return pass;
+	return refuse(status, status == NXBLK_S_UNSUPP ?
+				      "operation not negotiated" :
+				      "unknown or misplaced flags");
 }
 
 static struct valve_verdict check_rights(const struct cspace_cap *cap,
@@ -212,13 +225,16 @@ static struct valve_verdict check_place(const struct valve *v,
 	return pass;
 }
 
-/* All checks, in the order that gives each request exactly one status. */
+/*
+ * All checks that follow those of generation and tag, in the order that gives
+ * each request exactly one status.
+ */
 static struct valve_verdict valve_judge(const struct valve *v,
 					const struct cspace_cap *cap,
 					const struct nxblk_req *req,
 					struct nxblk_seg *seg)
 {
-	struct valve_verdict verdict = check_request(v, req);
+	struct valve_verdict verdict = check_op(v, req);
 
 	if (!verdict.status)
 		verdict = check_rights(cap, req);
@@ -257,7 +273,6 @@ static void valve_done(struct hal_io *io)
 	struct valve *v = r->valve;
 	uint8_t status = hal_status(io->error);
 
-	r->busy = false;
 	v->in_flight--;
 	note_sync_failure(v, r);
 	if (status == NXBLK_S_OK && r->req.op == NXBLK_OP_READ)
@@ -267,7 +282,7 @@ static void valve_done(struct hal_io *io)
 	if (status != NXBLK_S_OK)
 		rumpk_log(RUMPK_DEBUG, v->channel, "op=%u tag=%u failed: %s",
 			  r->req.op, r->req.tag, strerror(io->error));
-	valve_answer(v, &r->req, status);
+	valve_end(v, &r->req, status);
 }
 
 /* Neighbouring segments become one piece: fewer for the kernel to walk. */
@@ -314,8 +329,6 @@ static void valve_start(struct valve *v, const struct nxblk_req *req,
 	struct valve_request *r = &v->slots[req->tag];
 	struct hal_io *io = &r->io;
 
-	r->req = *req;
-	r->busy = true;
 	v->in_flight++;
 	io->op = hal_op_of(req->op);
 	io->durable = needs_durability(v->disk, req);
@@ -338,7 +351,7 @@ static void valve_info(struct valve *v, const struct cspace_cap *cap,
 		config.flags &= ~NXBLK_CFG_VOLATILE_CACHE;
 	}
 	memcpy(v->window + seg[0].addr, &config, sizeof(config));
-	valve_answer(v, req, NXBLK_S_OK);
+	valve_end(v, req, NXBLK_S_OK);
 }
 
 static void valve_execute(struct valve *v, const struct cspace_cap *cap,
@@ -349,9 +362,29 @@ static void valve_execute(struct valve *v, const struct cspace_cap *cap,
 	if (req->op == NXBLK_OP_INFO)
 		valve_info(v, cap, req, seg);
 	else if (v->disk->sync_failed && needs_durability(v->disk, req))
-		valve_answer(v, req, NXBLK_S_IOERR);
+		valve_end(v, req, NXBLK_S_IOERR);
 	else
 		valve_start(v, req, seg);
+}
+
+/* A request that has a tag of its own, until its answer is published. */
+static void valve_take(struct valve *v, const struct nxblk_req *req)
+{
+	struct valve_request *r = &v->slots[req->tag];
+	struct nxblk_seg seg[NXBLK_MAX_SEGS];
+	const struct cspace_cap *cap;
+	struct valve_verdict verdict;
+
+	r->req = *req;
+	r->busy = true;
+	cap = cspace_lookup(v->cspace, req->cap_slot, v->kind, v->instance);
+	verdict = valve_judge(v, cap, req, seg);
+	if (!verdict.status) {
+		valve_execute(v, cap, req, seg);
+		return;
+	}
+	valve_audit(v, req, status_names[verdict.status], verdict.why);
+	valve_end(v, req, verdict.status);
 }
 
 /**
@@ -361,8 +394,6 @@ static void valve_execute(struct valve *v, const struct cspace_cap *cap,
  */
 void valve_submit(struct valve *v, const struct nxblk_req *req)
 {
-	struct nxblk_seg seg[NXBLK_MAX_SEGS];
-	const struct cspace_cap *cap;
 	struct valve_verdict verdict;
 
 	v->stats.requests++;
@@ -371,14 +402,23 @@ void valve_submit(struct valve *v, const struct nxblk_req *req)
 		valve_audit(v, req, "none", "older generation, dropped");
 		return;
 	}
-	cap = cspace_lookup(v->cspace, req->cap_slot, v->kind, v->instance);
-	verdict = valve_judge(v, cap, req, seg);
+	verdict = check_tag(v, req);
 	if (!verdict.status) {
-		valve_execute(v, cap, req, seg);
+		valve_take(v, req);
 		return;
 	}
 	valve_audit(v, req, status_names[verdict.status], verdict.why);
 	valve_answer(v, req, verdict.status);
+}
+
+/**
+ * valve_published - the guest can see all answers so far, and use their tags
+ * @v: valve
+ */
+void valve_published(struct valve *v)
+{
+	while (v->nanswered)
+		v->slots[v->answered[--v->nanswered]].busy = false;
 }
 
 /**
@@ -391,6 +431,7 @@ void valve_live(struct valve *v, const struct valve_terms *terms)
 	const struct nxblk_config *config = &v->disk->config;
 	struct nxblk_limits *lim = &v->limits;
 
+	valve_published(v);
 	v->generation = terms->generation;
 	lim->generation = (uint32_t)terms->generation;
 	lim->features = terms->features;
@@ -414,8 +455,11 @@ int valve_init(struct valve *v, uint32_t max_depth)
 	uint32_t i;
 
 	v->slots = calloc(max_depth, sizeof(*v->slots));
-	if (!v->slots)
+	v->answered = calloc(max_depth, sizeof(*v->answered));
+	if (!v->slots || !v->answered) {
+		valve_exit(v);
 		return -ENOMEM;
+	}
 	v->max_depth = max_depth;
 	for (i = 0; i < max_depth; i++)
 		v->slots[i].valve = v;
@@ -429,7 +473,9 @@ int valve_init(struct valve *v, uint32_t max_depth)
 void valve_exit(struct valve *v)
 {
 	free(v->slots);
+	free(v->answered);
 	v->slots = NULL;
+	v->answered = NULL;
 }
 
 /**

@@ -112,6 +112,9 @@ struct valve_request;
  * @max_depth: entries of @slots
  * @in_flight: requests that the HAL has
  * @slots: by tag
+ * @answered: tags whose answers were not published yet: until then they are
+ *	in use
+ * @nanswered: of them
  * @stats: counters
  * @audit: limits the lines about refusals
  */
@@ -128,6 +131,8 @@ struct valve {
 	uint32_t max_depth;
 	uint32_t in_flight;
 	struct valve_request *slots;
+	uint16_t *answered;
+	uint32_t nanswered;
 	struct valve_stats stats;
 	struct rumpk_ratelimit audit;
 };
@@ -136,6 +141,7 @@ int valve_init(struct valve *v, uint32_t max_depth);
 void valve_exit(struct valve *v);
 void valve_live(struct valve *v, const struct valve_terms *terms);
 void valve_submit(struct valve *v, const struct nxblk_req *req);
+void valve_published(struct valve *v);
 void valve_print_stats(const struct valve *v, uint64_t generation);
 
 #endif /* RUMPK_VALVE_H */

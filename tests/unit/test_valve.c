@@ -156,11 +156,14 @@ static struct nxblk_req request(uint8_t op, uint64_t lba, uint32_t count)
 	return req;
 }
 
-/* One request, one answer. */
-static uint8_t submit(struct bench *b, const struct nxblk_req *req)
+/* One request, one answer; what was answered before is published or not. */
+static uint8_t publishing_submit(struct bench *b, const struct nxblk_req *req,
+				 bool publish)
 {
 	unsigned int before = b->answers;
 
+	if (publish)
+		valve_published(&b->v);
 	valve_submit(&b->v, req);
 	assert_int_equal(b->answers, before + 1);
 	assert_int_equal(b->last.tag, req->tag);
@@ -171,6 +174,11 @@ static uint8_t submit(struct bench *b, const struct nxblk_req *req)
 	if (b->last.status != NXBLK_S_OK)
 		assert_int_equal(b->last.done, 0);
 	return b->last.status;
+}
+
+static uint8_t submit(struct bench *b, const struct nxblk_req *req)
+{
+	return publishing_submit(b, req, true);
 }
 
 /* Refused: that status, one more in its counter, and no disk was asked. */
@@ -268,7 +276,20 @@ static void valve_answers_a_doubled_tag_once_each(void **state)
 	assert_true(b->last.cookie == first.cookie);
 	assert_int_equal(b->v.in_flight, 0);
 	b->fake.hold = false;
+	/* Answered is not enough: the guest must be able to see it. */
+	assert_int_equal(publishing_submit(b, &second, false), NXBLK_S_INVAL);
 	assert_int_equal(submit(b, &second), NXBLK_S_OK);
+}
+
+/* Also when nothing of the first was done. */
+static void valve_keeps_a_refused_tag_until_published(void **state)
+{
+	struct bench *b = *state;
+	struct nxblk_req req = request(NXBLK_OP_READ, CAPACITY, 1);
+
+	assert_int_equal(submit(b, &req), NXBLK_S_RANGE);
+	assert_int_equal(publishing_submit(b, &req, false), NXBLK_S_INVAL);
+	assert_int_equal(submit(b, &req), NXBLK_S_RANGE);
 }
 
 static void valve_refuses_operations(void **state)
@@ -577,6 +598,8 @@ static void valve_survives_anything(void **state)
 		for (j = 0; j < 64; j++)
 			b->window[INDIRECT_AT + rand() % 256] = (uint8_t)rand();
 		valve_submit(&b->v, &req);
+		if (rand() % 4)
+			valve_published(&b->v);
 		if (b->fake.submitted)
 			assert_true(b->fake.last.offset + b->fake.last.length <=
 				    CAPACITY * 512);
@@ -595,6 +618,7 @@ int main(void)
 		valve_test(valve_drops_other_generations),
 		valve_test(valve_refuses_tags),
 		valve_test(valve_answers_a_doubled_tag_once_each),
+		valve_test(valve_keeps_a_refused_tag_until_published),
 		valve_test(valve_refuses_operations),
 		valve_test(valve_refuses_without_capability),
 		valve_test(valve_refuses_missing_rights),
