@@ -14,6 +14,7 @@ start_rumpk "$socket" --disk "file=$tmp/image"
 
 # Enough to be in the middle of it: the daemon's own count of writes.
 has_written() {
+	[[ -e /proc/$guest ]] || fail "the guest ended early: $(<"$tmp/out")"
 	(($(rumpk_stat_now writes) >= 500))
 }
 
