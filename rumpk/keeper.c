@@ -119,17 +119,6 @@ static unsigned int keeper_gather(const struct keeper_fds *f, int *fds)
 	return n + f->nmem;
 }
 
-static bool keeper_trusts(int fd, pid_t *pid)
-{
-	struct ucred peer;
-	socklen_t length = sizeof(peer);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
-		return false;
-	*pid = peer.pid;
-	return peer.uid == geteuid() || peer.uid == 0;
-}
-
 static void keeper_welcome(struct keeper *k, int fd, pid_t pid)
 {
 	const struct keeper_fds *f = k->spec->fds;
@@ -160,7 +149,7 @@ static void keeper_accept_rumpk(struct keeper *k)
 
 	if (fd < 0)
 		return;
-	if (!keeper_trusts(fd, &pid)) {
+	if (!unix_trusted(fd, &pid)) {
 		close(fd);
 	} else if (k->rumpk >= 0) {
 		busy.holder = k->rumpk_pid;

@@ -59,6 +59,8 @@ static int keeper_greet(int sock, struct keeper_link *link,
 	ssize_t n;
 	int err;
 
+	if (!unix_trusted(sock, holder))
+		return -EPERM;
 	if (poll(&p, 1, HELLO_MS) != 1)
 		return -ETIMEDOUT;
 	n = unix_recv(sock, &hello, sizeof(hello), fds, &nfds);

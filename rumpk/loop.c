@@ -26,10 +26,10 @@
 
 /* Events of channel n and of disk n. */
 enum {
-	TAG_SIGNAL = 0,
-	TAG_KEEPER = 1,
-	TAG_CHANNEL = 16,
-	TAG_DISK = 64
+	TAG_SIGNAL,
+	TAG_KEEPER,
+	TAG_CHANNEL,
+	TAG_DISK = TAG_CHANNEL + WINDOW_MAX_DISKS,
 };
 
 static int loop_add(struct cell *c, int fd, uint32_t tag)

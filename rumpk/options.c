@@ -80,21 +80,37 @@ void options_print_help(void)
 	fputs(help, stdout);
 }
 
+static bool shell_needs_quotes(const char *text)
+{
+	return text[strspn(text, "abcdefghijklmnopqrstuvwxyz"
+				 "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				 "0123456789_-+.,:/@%=")] != '\0';
+}
+
+/* A comma is doubled for QEMU, a quote ended, escaped and begun for the shell. */
+static void print_path(const char *path)
+{
+	for (; *path; path++) {
+		if (*path == ',')
+			fputs(",,", stdout);
+		else if (*path == '\'')
+			fputs("'\\''", stdout);
+		else
+			putchar(*path);
+	}
+}
+
 /**
  * options_print_qemu_args - print what to append to a QEMU command line
  * @o: options
  */
 void options_print_qemu_args(const struct options *o)
 {
-	const char *p;
+	const char *quote = shell_needs_quotes(o->socket) ? "'" : "";
 
-	fputs("-chardev socket,id=ion,path=", stdout);
-	for (p = o->socket; *p; p++) {
-		putchar(*p);
-		if (*p == ',')
-			putchar(',');
-	}
-	printf(" -device ivshmem-doorbell,chardev=ion,vectors=%u\n",
+	printf("-chardev %ssocket,id=ion,path=", quote);
+	print_path(o->socket);
+	printf("%s -device ivshmem-doorbell,chardev=ion,vectors=%u\n", quote,
 	       o->disks + 1);
 }
 

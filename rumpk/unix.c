@@ -93,6 +93,24 @@ int unix_connect(const char *path, int type)
 	return fd;
 }
 
+/**
+ * unix_trusted - is the process at the other end ours, or root's
+ * @sock: connected socket
+ * @pid: filled with its number
+ *
+ * Return: whether it is.
+ */
+bool unix_trusted(int sock, pid_t *pid)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+		return false;
+	*pid = peer.pid;
+	return peer.uid == geteuid() || peer.uid == 0;
+}
+
 union unix_control {
 	char bytes[CMSG_SPACE(sizeof(int) * UNIX_MAX_FDS)];
 	struct cmsghdr align;

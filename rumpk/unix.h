@@ -5,6 +5,7 @@
 #ifndef RUMPK_UNIX_H
 #define RUMPK_UNIX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -13,6 +14,7 @@
 int unix_listen(const char *path, int type);
 int unix_connect(const char *path, int type);
 int unix_path_ok(const char *path, const char *suffix);
+bool unix_trusted(int sock, pid_t *pid);
 ssize_t unix_send(int sock, const void *data, size_t length, const int *fds,
 		  unsigned int nfds);
 ssize_t unix_recv(int sock, void *data, size_t length, int *fds,
