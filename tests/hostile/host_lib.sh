@@ -46,7 +46,7 @@ probe() {
 		--put "$peers_source/host_probe.sh:/probe.sh" --put "$tmp/expected:/expected" \
 		"$@" -- sh -c '
 		sh /probe.sh &&
-		grep -r . /sys/block/nxblk*/nexus/stale_answers &&
+		grep . /sys/block/nxblk*/nexus/stale_answers /sys/block/nxblk*/nexus/rescued &&
 		rmmod nexus_blk && rmmod nexus_ion && echo UNLOADED
 		dmesg >/dmesg' >"$tmp/out" || fail "the guest ended with $?: $(tail -n 3 "$tmp/out")"
 	end_hosts

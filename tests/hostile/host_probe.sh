@@ -25,4 +25,6 @@ for path in /sys/block/nxblk*; do
 		result=wrong
 	fi
 	echo "READ $disk $result$rest"
+	dd if=/dev/zero of=/dev/"$disk" bs=4k seek=10 count=1 conv=fsync 2>/dev/null &&
+		echo "SYNC $disk right" || echo "SYNC $disk error"
 done

@@ -90,6 +90,48 @@ static void other_generation(struct disk *d, const struct nxblk_req *req,
 	disk_answer(d, right);
 }
 
+/* The channel is latched although the guest did nothing wrong. */
+static void host_latch(struct disk *d, const struct nxblk_req *req,
+		       const struct nxblk_resp *right)
+{
+	(void)req;
+	(void)right;
+	ion_host_set_state(&d->end, ION_HOST_LATCHED, ION_REASON_REQ_PROD);
+	server_ring(d->server, 0);
+}
+
+/* As if the host had started anew, with a generation that goes on or back. */
+static void restart(struct disk *d, const struct nxblk_req *req,
+		    const struct nxblk_resp *right)
+{
+	(void)req;
+	(void)right;
+	ion_host_start(&d->end);
+	server_ring(d->server, 0);
+}
+
+static void restart_back(struct disk *d, const struct nxblk_req *req,
+			 const struct nxblk_resp *right)
+{
+	(void)req;
+	(void)right;
+	ion_host_ready(&d->end, d->end.generation - 1,
+		       ion_read(&d->end.theirs->reset_id));
+	server_ring(d->server, 0);
+}
+
+ANSWER(flush_unsupp, rsp.status = NXBLK_S_UNSUPP)
+
+static void offer_flush(struct ion_host_end *end)
+{
+	end->offered |= NXBLK_F_FLUSH;
+}
+
+static void volatile_cache(struct nxblk_config *config)
+{
+	config->flags |= NXBLK_CFG_VOLATILE_CACHE;
+}
+
 /*
  * Indices. The lie is told instead of an answer; nothing more is answered until
  * the guest asks for a new handshake.
@@ -243,6 +285,16 @@ static const struct misdeed misdeeds[] = {
 	{ .name = "req-back", .times = 1, .answer = req_back },
 	{ .name = "req-beyond", .times = 1, .answer = req_beyond },
 	{ .name = "req-far", .times = 1, .answer = req_far },
+
+	{ .name = "mute", .mute = true },
+	{ .name = "host-latch", .times = 1, .answer = host_latch },
+	{ .name = "restart", .times = 1, .answer = restart },
+	{ .name = "restart-back", .times = 1, .answer = restart_back },
+	{ .name = "flush-unsupp",
+	  .flush = true,
+	  .answer = flush_unsupp,
+	  .end = offer_flush,
+	  .config = volatile_cache },
 
 	{ .name = "capacity-zero", .config = capacity_zero },
 	{ .name = "capacity-max", .config = capacity_max },

@@ -52,7 +52,7 @@ void disk_answer(struct disk *d, const struct nxblk_resp *rsp)
 		return;
 	}
 	ion_prod_put(&d->end.rsp, rsp);
-	if (ion_prod_publish(&d->end.rsp))
+	if (ion_prod_publish(&d->end.rsp) && !(d->misdeed && d->misdeed->mute))
 		server_ring(d->server, d->end.vector);
 }
 
@@ -121,8 +121,11 @@ static bool fires(const struct disk *d, const struct nxblk_req *req)
 {
 	const struct misdeed *m = d->misdeed;
 
-	return m && m->answer && req->op == NXBLK_OP_READ &&
-	       req->lba == TRIGGER_LBA && (!m->times || d->fired < m->times);
+	if (!m || !m->answer || (m->times && d->fired >= m->times))
+		return false;
+	if (m->flush)
+		return req->op == NXBLK_OP_FLUSH;
+	return req->op == NXBLK_OP_READ && req->lba == TRIGGER_LBA;
 }
 
 static void take(struct disk *d, const struct nxblk_req *req)
@@ -320,6 +323,18 @@ static const struct misdeed *find(const char *name)
 	return m;
 }
 
+static void print_heartbeat(const struct server *s)
+{
+	const struct ion_host_header *hdr = (const void *)s->mem;
+	const struct ion_guest_header *guest;
+
+	if (hdr->guest.offset > s->size - sizeof(*guest))
+		return;
+	guest = (const void *)(s->mem + hdr->guest.offset);
+	printf("guest heartbeat %llu\n",
+	       (unsigned long long)ion_read(&guest->heartbeat));
+}
+
 int main(int argc, char **argv)
 {
 	const struct misdeed *misdeeds[MAX_DISKS];
@@ -350,6 +365,8 @@ int main(int argc, char **argv)
 		window_open(&s, disks, misdeeds, count);
 	run(&s, disks, count, !m->foreign && s.size >= WINDOW_BYTES);
 	unlink(argv[1]);
+	if (!m->foreign && s.size >= WINDOW_BYTES)
+		print_heartbeat(&s);
 	if (!m->foreign)
 		return 0;
 	same = foreign_untouched(&s);

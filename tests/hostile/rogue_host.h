@@ -57,6 +57,8 @@ struct disk {
  * @end: spoils what the channel offers
  * @answer: answers a READ of TRIGGER_LBA; what it leaves unanswered stays so
  * @request: sees every other request of the disk before it is served
+ * @mute: no doorbell of the channel is ever rung
+ * @flush: @answer answers FLUSH and not a READ of TRIGGER_LBA
  * @foreign: this is no ION window at all, and nothing may be stored into it
  * @bytes: of shared memory, where it is not WINDOW_BYTES
  */
@@ -69,6 +71,8 @@ struct misdeed {
 	void (*answer)(struct disk *d, const struct nxblk_req *req,
 		       const struct nxblk_resp *rsp);
 	void (*request)(struct disk *d, const struct nxblk_req *req);
+	bool mute;
+	bool flush;
 	bool foreign;
 	size_t bytes;
 };

@@ -562,32 +562,31 @@ static void life_host_trusts_no_shared_copy(void **state)
 	exchange(p, 16);
 }
 
-#define life_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		life_test(life_attach_and_exchange),
-		life_test(life_indices_start_afresh),
-		life_test(life_no_offer_before_ready),
-		life_test(life_offer_answers_own_reset),
-		life_test(life_reset_while_live),
-		life_test(life_reset_while_latched),
-		life_test(life_guest_goes_down),
-		life_test(life_guest_crashes),
-		life_test(life_host_restarts),
-		life_test(life_host_restarts_during_reset),
-		life_test(life_lost_in_every_other_state),
-		life_test(life_stale_acknowledgement),
-		life_test(life_depth),
-		life_test(life_features),
-		life_test(life_class_and_vector),
-		life_test(life_reasons_in_order),
-		life_test(life_terms_are_frozen),
-		life_test(life_unknown_guest_state),
-		life_test(life_guest_latches),
-		life_test(life_down_and_gone_look_at_nothing),
-		life_test(life_host_trusts_no_shared_copy),
+		cmocka_unit_test_setup_teardown(life_attach_and_exchange, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_indices_start_afresh, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_no_offer_before_ready, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_offer_answers_own_reset, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_reset_while_live, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_reset_while_latched, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_guest_goes_down, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_guest_crashes, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_host_restarts, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_host_restarts_during_reset, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_lost_in_every_other_state, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_stale_acknowledgement, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_depth, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_features, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_class_and_vector, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_reasons_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_terms_are_frozen, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_unknown_guest_state, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_guest_latches, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_down_and_gone_look_at_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_host_trusts_no_shared_copy, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,6 +69,7 @@ static struct {
 	const void *seen[MAX_PLACES]; /* coherence: by place */
 	int seen_at[MAX_PLACES];
 	int places;
+	void (*at_store)(void *place); /* called before each store */
 } shim;
 
 static __u64 random_below(__u64 n)
@@ -138,6 +139,8 @@ static void shim_store(void *p, __u64 value, size_t size, bool release)
 {
 	struct store *s = &shim.log[shim.stores];
 
+	if (shim.at_store)
+		shim.at_store(p);
 	if (shim.mode == RECORD) {
 		assert(shim.stores < MAX_STORES);
 		s->place = p;
@@ -349,14 +352,50 @@ static void order_reacknowledgement_is_whole(void **state)
 	assert_true(taken > 0 && taken < WALKS);
 }
 
-#define order_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+static struct window *published;
+
+/* Nothing is missing when the magic is stored, and nothing but the magic is. */
+static void before_magic(void *place)
+{
+	struct window *w = published;
+	struct ion_host_header *hdr = (struct ion_host_header *)w->mem;
+
+	if (place != &hdr->magic)
+		return;
+	published = NULL;
+	shim.at_store = NULL;
+	assert_int_equal(hdr->magic, 0);
+	assert_int_equal(hdr->state, ION_HOST_DOWN);
+	assert_memory_equal(&hdr->abi_major, &w->hdr.abi_major,
+			    128 - offsetof(struct ion_host_header, abi_major));
+	assert_memory_equal(w->mem + hdr->dir_offset, w->dir, 4 * sizeof(w->dir[0]));
+}
+
+/* The magic is stored with release, after all that it vouches for. */
+static void order_magic_comes_last(void **state)
+{
+	struct pair *p = *state;
+	int i;
+
+	published = &p->w;
+	record();
+	shim.at_store = before_magic;
+	ion_publish(p->w.mem, &p->w.hdr, p->w.dir);
+	shim.mode = DIRECT;
+	assert_null(published);
+	for (i = 0; i < shim.stores; i++)
+		assert_true(shim.log[i].release);
+	assert_int_equal(shim.stores, 2);
+}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		order_test(order_offer_is_never_torn),
-		order_test(order_offer_answers_own_reset),
-		order_test(order_reacknowledgement_is_whole),
+		cmocka_unit_test_setup_teardown(order_magic_comes_last, setup, teardown),
+		cmocka_unit_test_setup_teardown(order_offer_is_never_torn, setup, teardown),
+		cmocka_unit_test_setup_teardown(order_offer_answers_own_reset, setup, teardown),
+		cmocka_unit_test_setup_teardown(order_reacknowledgement_is_whole, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
