@@ -343,3 +343,22 @@ void nxblk_disk_remove(struct ion_device *idev)
 	nxblk_disk_put(d);
 	ida_free(&nxblk_indexes, index);
 }
+
+/**
+ * nxblk_disk_shutdown - the machine goes down
+ * @idev: bound device
+ *
+ * Has the host drain what is in flight, so that nothing of it lands in what
+ * boots next. Requests are neither issued nor ended any more: an error now would
+ * only make filesystems record one.
+ */
+void nxblk_disk_shutdown(struct ion_device *idev)
+{
+	struct nxblk_disk *d = ion_get_drvdata(idev);
+
+	mutex_lock(&d->lock);
+	nxblk_disk_quiesce(d);
+	nxblk_disk_set_state(d, NXBLK_DEAD, "shutdown");
+	mutex_unlock(&d->lock);
+	nxblk_disk_close(d);
+}

@@ -77,6 +77,7 @@ static struct ion_driver nxblk_driver = {
 	.kind = ION_KIND_BLK,
 	.probe = nxblk_disk_probe,
 	.remove = nxblk_disk_remove,
+	.shutdown = nxblk_disk_shutdown,
 };
 
 /* Decided once: a window that is late or rejected never becomes a RAM disk. */

@@ -283,6 +283,7 @@ const char *nxblk_transport(struct ion_device *idev);
 /* disk.c */
 int nxblk_disk_probe(struct ion_device *idev);
 void nxblk_disk_remove(struct ion_device *idev);
+void nxblk_disk_shutdown(struct ion_device *idev);
 void nxblk_disk_kick(struct nxblk_disk *d);
 void nxblk_disk_set_state(struct nxblk_disk *d, enum nxblk_state state,
 			  const char *reason);

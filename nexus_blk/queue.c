@@ -175,6 +175,8 @@ static void nxblk_queue_rqs(struct rq_list *rqlist)
 		if (q && q != next)
 			nxblk_commit(q);
 		q = next;
+		/* Left to us here: without it no timeout finds the request. */
+		rq->mq_hctx->tags->rqs[rq->tag] = rq;
 		if (nxblk_prepare(q, rq, &req))
 			rq_list_add_tail(&left, rq);
 		else if (nxblk_issue(q, rq, &req))
