@@ -173,6 +173,24 @@ static void storm(struct channel *c)
 	expect_status(c, &req, NXBLK_S_OK);
 }
 
+/* The host's heartbeat, while it is idle and while it has a latched channel. */
+static void heartbeat(struct channel *c)
+{
+	const struct ion_host_header *hdr = (const void *)c->iv->mem;
+	uint64_t before = ion_read(&hdr->heartbeat);
+
+	usleep(2000000);
+	if (ion_read(&hdr->heartbeat) - before < 20)
+		fail("%llu heartbeats in 2 s",
+		     (unsigned long long)(ion_read(&hdr->heartbeat) - before));
+	jump_far(c);
+	before = ion_read(&hdr->heartbeat);
+	usleep(2000000);
+	if (ion_read(&hdr->heartbeat) - before < 20)
+		fail("%llu heartbeats in 2 s beside a latched channel",
+		     (unsigned long long)(ion_read(&hdr->heartbeat) - before));
+}
+
 const struct attack ring_attacks[] = {
 	{ "jump", jump },
 	{ "jump-far", jump_far },
@@ -185,5 +203,6 @@ const struct attack ring_attacks[] = {
 	{ "flood", flood },
 	{ "no-doorbell", no_doorbell },
 	{ "storm", storm },
+	{ "heartbeat", heartbeat },
 	{ 0 },
 };

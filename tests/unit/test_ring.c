@@ -305,6 +305,30 @@ static void ring_arm_looks_again(void **state)
 	}
 }
 
+/* Whatever the other side writes over an end's own index, the end knows it. */
+static void ring_keeps_its_own_index(void **state)
+{
+	struct ring r;
+	unsigned int i;
+
+	for_each_start(&r, i) {
+		ring_half(&r);
+		assert_int_equal(ion_cons_avail(&r.c), ENTRIES / 2);
+		get(&r, 0);
+		r.prod = starts[i] + 1000;
+		r.cons = starts[i];
+		put(&r, ENTRIES / 2);
+		ion_prod_publish(&r.p);
+		assert_int_equal(r.prod, starts[i] + ENTRIES / 2 + 1);
+		r.cons = starts[i] - 1000;
+		get(&r, 1);
+		ion_cons_release(&r.c);
+		assert_int_equal(r.cons, starts[i] + 2);
+		assert_int_equal(ion_cons_avail(&r.c), ENTRIES / 2 - 1);
+		assert_int_equal(ion_prod_free(&r.p), ENTRIES / 2 + 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +342,7 @@ int main(void)
 		cmocka_unit_test(ring_event_arithmetic),
 		cmocka_unit_test(ring_rings_armed_consumer_only),
 		cmocka_unit_test(ring_arm_looks_again),
+		cmocka_unit_test(ring_keeps_its_own_index),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
