@@ -235,18 +235,41 @@ static void image_locks_of_qemu(void **state)
 	close(fd);
 }
 
-/* What a refused attempt took for a moment must be given back. */
+/*
+ * What a refused attempt took for a moment must be given back, or two that wait
+ * for each other would do so for ever.
+ */
 static void image_refusal_leaves_no_lock(void **state)
+{
+	int holder;
+	int fd;
+
+	make(8192);
+	holder = open(path, O_RDWR);
+	fd = open(path, O_RDWR);
+	ofd(holder, F_RDLCK, 201);
+	assert_int_equal(image_lock(fd, false, 0), -EBUSY);
+	assert_false(ofd_taken(holder, 100) || ofd_taken(holder, 101));
+	assert_int_equal(flock(holder, LOCK_EX | LOCK_NB), 0);
+	close(fd);
+	close(holder);
+}
+
+/* The fence: a writer's is exclusive, readers share one. */
+static void image_flock(void **state)
 {
 	struct image img;
 	int fd;
 
 	make(8192);
 	fd = open(path, O_RDWR);
-	ofd(fd, F_RDLCK, 201);
-	assert_int_equal(open_quietly(&img, path, false, 512), -EBUSY);
-	assert_false(ofd_taken(fd, 100) || ofd_taken(fd, 101));
-	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_int_equal(image_open(&img, path, false, 512, 0), 0);
+	assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), -1);
+	close(img.fd);
+	assert_int_equal(image_open(&img, path, true, 512, 0), 0);
+	assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), 0);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), -1);
+	close(img.fd);
 	close(fd);
 }
 
@@ -286,6 +309,7 @@ int main(void)
 		image_test(image_shared_by_readers),
 		image_test(image_locks_of_qemu),
 		image_test(image_refusal_leaves_no_lock),
+		image_test(image_flock),
 		image_test(image_lock_waits),
 	};
 
