@@ -28,13 +28,15 @@ die() {
 # failure of it ends the script, and with that the lock; call it where "set -e"
 # holds, since "||" and "if" would let COMMAND run on after its first failure.
 with_lock() {
-	local file=$1 fd
+	local file=$1 fd status
 	shift
 	mkdir -p "$(dirname "$file")"
 	exec {fd}>>"$file"
 	flock "$fd"
 	"$@"
+	status=$?
 	exec {fd}>&-
+	return "$status"
 }
 
 # publish TEMP FINAL: make a finished directory or file appear at once and
