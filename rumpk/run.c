@@ -34,16 +34,26 @@ static int make_bells(int *fds, unsigned int n, unsigned int *made)
 	return 0;
 }
 
-static int make_memory(struct cell *c, const struct options *o)
+static int make_window(struct cell *c, const struct options *o)
 {
 	int err = window_create(o->window, o->window_file, &c->fds.window);
 
-	if (err) {
-		rumpk_error("window %s: %s",
-			    o->window_file ? o->window_file : "", strerror(-err));
-		return err;
-	}
-	err = window_create_record(&c->fds.record);
+	if (!err)
+		return 0;
+	if (o->window_file)
+		rumpk_error("--window-file %s: %s", o->window_file,
+			    err == -EEXIST ? "exists and is no window" :
+					     strerror(-err));
+	else
+		rumpk_error("--window %llu: %s", (unsigned long long)o->window,
+			    strerror(-err));
+	return err;
+}
+
+static int make_private(struct cell *c, const struct options *o)
+{
+	int err = window_create_record(&c->fds.record);
+
 	if (!err)
 		err = make_bells(c->fds.host, o->disks, &c->fds.nhost);
 	if (!err)
@@ -62,28 +72,48 @@ static int map_window(struct cell *c, const struct options *o)
 	return err;
 }
 
-static int start_fresh(struct cell *c, const struct options *o,
-		       struct place *place)
+/* From here on the keeper answers for sockets and window file. */
+static int start_keeper(struct cell *c, struct place *place)
 {
 	struct keeper_spec spec = { .fds = &c->fds };
-	int err = make_memory(c, o);
+	int err;
 
+	if (place_listen(place, &spec))
+		return EXIT_USAGE;
+	err = keeper_spawn(&spec, &c->link);
+	place_close(&spec);
 	if (!err)
-		err = map_window(c, o);
-	if (err)
+		return 0;
+	rumpk_error("cannot start the keeper: %s", strerror(-err));
+	unlink(place->absolute_socket);
+	unlink(place->absolute_keeper);
+	return EXIT_FAILED;
+}
+
+static int prepare_fresh(struct cell *c, const struct options *o,
+			 struct place *place)
+{
+	if (make_private(c, o) || map_window(c, o))
 		return EXIT_FAILED;
 	if (cell_open_disks(c, o, false))
 		return EXIT_USAGE;
 	c->window.record->length = o->window;
 	c->window.record->count = o->disks;
-	if (place_listen(place, &spec))
+	return start_keeper(c, place);
+}
+
+static int start_fresh(struct cell *c, const struct options *o,
+		       struct place *place)
+{
+	int status;
+
+	if (make_window(c, o))
 		return EXIT_USAGE;
-	err = keeper_spawn(&spec, &c->link);
-	place_close(&spec);
-	if (err) {
-		rumpk_error("cannot start the keeper: %s", strerror(-err));
-		return EXIT_FAILED;
-	}
+	status = prepare_fresh(c, o, place);
+	if (status && o->window_file)
+		unlink(o->window_file);
+	if (status)
+		return status;
 	return cell_start(c, false) ? EXIT_FAILED : 0;
 }
 

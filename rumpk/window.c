@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -87,25 +88,46 @@ static int seal(int fd)
 	return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
-static int window_create_file(const char *file)
+/* A file of somebody's that was named by mistake is left alone. */
+static bool window_was_here(int fd, const struct stat *st)
+{
+	uint32_t magic;
+
+	return !st->st_size ||
+	       (pread(fd, &magic, sizeof(magic), 0) == sizeof(magic) &&
+		magic == ION_MAGIC);
+}
+
+/* Truncating what another cell has mapped would kill it: hence the lock. */
+static int window_take_file(int fd)
 {
 	struct stat st;
-	int fd = open(file,
-		      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-		      0600);
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (!window_was_here(fd, &st))
+		return -EEXIST;
+	/* Whoever still maps what an earlier run left must not see ours. */
+	return ftruncate(fd, 0) < 0 || fchmod(fd, 0600) < 0 ? -errno : 0;
+}
+
+static int window_create_file(const char *file)
+{
+	int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	int fd = open(file, flags, 0600);
+	int err;
 
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return -EINVAL;
-	}
-	/* Whoever still maps what an earlier run left must not see ours. */
-	if (ftruncate(fd, 0) < 0 || fchmod(fd, 0600) < 0) {
-		close(fd);
-		return -EIO;
-	}
-	return fd;
+	err = window_take_file(fd);
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
 }
 
 /**

@@ -190,6 +190,7 @@ static void reset_waits_for_the_disk(void **state)
 /* Latched: takes nothing, answers nothing, until a reset that waits likewise. */
 static void latch_holds_what_is_in_flight(void **state)
 {
+	static const uint8_t zeroes[128];
 	struct bench *b = *state;
 	uint64_t requests;
 
@@ -204,6 +205,8 @@ static void latch_holds_what_is_in_flight(void **state)
 	finish_held(b);
 	steps(b);
 	assert_int_equal(b->ch.end.mine->rsp_prod, b->ch.end.initial_index);
+	assert_memory_equal(b->window + b->plan.dir[0].rsp.offset, zeroes,
+			    sizeof(zeroes));
 	assert_int_equal(b->ch.valve.stats.requests, requests);
 	assert_int_equal(b->ch.valve.stats.latches, 1);
 	attach(b, 4);
