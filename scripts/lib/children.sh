@@ -16,7 +16,9 @@ start_janitor() {
 	# shellcheck disable=SC2034
 	exec {janitor_fd}> >(exec setsid "$NEXUS_TOP/scripts/janitor" >/dev/null 2>&1)
 	janitor_pid=$!
-	own_fds+=("$janitor_fd")
+	# A pipe that nothing ever comes through: see nap().
+	exec {nap_fd}<> <(:)
+	own_fds+=("$janitor_fd" "$nap_fd")
 }
 
 # Returns when everything recorded is gone.
@@ -79,20 +81,25 @@ start() {
 	printf 'pid %d %s\0' "$REPLY" "${stat[19]}" >&"$janitor_fd"
 }
 
+# Bash's "wait -n" can miss a child that ended just before it, and then waits for
+# ever; "wait PID" cannot.  So who may end first is looked at, now and then.
+is_running() {
+	kill -0 "$1" 2>/dev/null
+}
+
+# A tenth of a second, without a process for it.
+nap() {
+	read -r -t 0.1 -u "$nap_fd" || true
+}
+
 # stop PID SIGNAL SECONDS: end a child of ours, in the end by force.  Returns
 # its status.
 stop() {
-	local pid=$1 signal=$2 seconds=$3 watchdog status=0
-	kill "-$signal" "$pid" 2>/dev/null || true
-	start sleep "$seconds" </dev/null
-	watchdog=$REPLY
-	wait -n -p REPLY "$pid" "$watchdog" || status=$?
-	if [[ ${REPLY-} == "$pid" ]]; then
-		kill -KILL "$watchdog"
-		wait "$watchdog" 2>/dev/null || true
-		return "$status"
-	fi
+	local pid=$1 deadline=$((SECONDS + $3))
+	kill "-$2" "$pid" 2>/dev/null || true
+	while is_running "$pid" && ((SECONDS <= deadline)); do
+		nap
+	done
 	kill -KILL "$pid" 2>/dev/null || true
-	wait "$pid" 2>/dev/null || true
-	return 137
+	wait "$pid" 2>/dev/null
 }

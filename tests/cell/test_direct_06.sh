@@ -26,6 +26,8 @@ before=$(cat /sys/block/nxblk0/nexus/requests)
 dd if=/dev/urandom bs=4k count=1 conv=fsync of=/proc/self/fd/3 2>/dev/null && exit 4
 dd if=/dev/urandom bs=4k count=1 conv=fsync 2>/dev/null >&3 && exit 5
 exec 3>&-
+# Refused here already, not by the valve, which would do so too.
+[ "$(cat /sys/block/nxblk0/nexus/requests)" = "$before" ] || exit 8
 dd if=/dev/nxblk0 bs=4k count=1 iflag=direct 2>/dev/null | tr -d '\000' | wc -c | grep -qx 0 || exit 6
 [ "$(cat /sys/block/nxblk0/inflight | tr -s ' ')" = " 0 0" ] || exit 7
 exit 0
