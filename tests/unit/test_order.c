@@ -6,6 +6,9 @@
  * release or coherence forbids it; a load sees any moment that no earlier
  * acquire, barrier or load of the same place excludes.
  *
+ * For the one pair where a store meets a load, the doorbell's, each side has a store
+ * buffer that only a full barrier empties for certain.
+ *
  * Random walks, many of them, with a fixed seed: taking away any barrier of the
  * handshake makes them find an outcome that must not be.
  */
@@ -23,6 +26,7 @@ static __u64 shim_load(const void *p, size_t size, bool acquire);
 static void shim_store(void *p, __u64 value, size_t size, bool release);
 static void shim_rmb(void);
 static void shim_wmb(void);
+static void shim_mb(void);
 
 #define ion_read(p) ((__typeof__(*(p)))shim_load((p), sizeof(*(p)), false))
 #define ion_load_acquire(p)                                                    \
@@ -31,7 +35,7 @@ static void shim_wmb(void);
 #define ion_store_release(p, v) shim_store((p), (v), sizeof(*(p)), true)
 #define ion_rmb() shim_rmb()
 #define ion_wmb() shim_wmb()
-#define ion_mb() (shim_rmb(), shim_wmb())
+#define ion_mb() shim_mb()
 #define ION_STATIC_ASSERT(cond, msg) _Static_assert(cond, msg)
 #define ION_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
 #define ION_ASSERT_OFFSET(type, field, off)                                    \
@@ -46,7 +50,7 @@ static void shim_wmb(void);
 #define MAX_PLACES 64
 #define WALKS 200000
 
-enum mode { DIRECT, RECORD, REPLAY };
+enum mode { DIRECT, RECORD, REPLAY, BUFFER };
 
 struct store {
 	void *place;
@@ -71,6 +75,14 @@ static struct {
 	int places;
 	void (*at_store)(void *place); /* called before each store */
 } shim;
+
+/* BUFFER: two sides, one of which runs inside the other, each with its buffer. */
+static struct {
+	int side;
+	struct store store[2][MAX_STORES];
+	int stores[2];
+	void (*other)(void); /* runs at some moment, once */
+} buffer;
 
 static __u64 random_below(__u64 n)
 {
@@ -115,10 +127,66 @@ static int *coherence(const void *p)
 	return &shim.seen_at[shim.places++];
 }
 
+/* The oldest store that waits becomes visible. */
+static void buffer_drain_one(int side)
+{
+	struct store *s = buffer.store[side];
+
+	if (!buffer.stores[side])
+		return;
+	memcpy(s[0].place, &s[0].value, s[0].size);
+	memmove(&s[0], &s[1], --buffer.stores[side] * sizeof(*s));
+}
+
+static void buffer_drain(int side)
+{
+	while (buffer.stores[side])
+		buffer_drain_one(side);
+}
+
+/* Between any two accesses something may become visible, or the other side run. */
+static void buffer_moment(void)
+{
+	void (*other)(void) = buffer.other;
+
+	if (random_below(4) == 0)
+		buffer_drain_one((int)random_below(2));
+	if (!other || random_below(4))
+		return;
+	buffer.other = NULL;
+	buffer.side ^= 1;
+	other();
+	buffer.side ^= 1;
+}
+
+static __u64 buffer_load(const void *p, size_t size)
+{
+	struct store *s = buffer.store[buffer.side];
+	int i;
+
+	buffer_moment();
+	for (i = buffer.stores[buffer.side]; i--;)
+		if (s[i].place == p)
+			return s[i].value;
+	return plain_load(p, size);
+}
+
+static void buffer_store(void *p, __u64 value, size_t size)
+{
+	int side = buffer.side;
+
+	buffer_moment();
+	assert(buffer.stores[side] < MAX_STORES);
+	buffer.store[side][buffer.stores[side]++] =
+		(struct store){ .place = p, .value = value, .size = size };
+}
+
 static __u64 shim_load(const void *p, size_t size, bool acquire)
 {
 	int *seen, low, moment;
 
+	if (shim.mode == BUFFER)
+		return buffer_load(p, size);
 	if (shim.mode != REPLAY)
 		return plain_load(p, size);
 	seen = coherence(p);
@@ -139,6 +207,10 @@ static void shim_store(void *p, __u64 value, size_t size, bool release)
 {
 	struct store *s = &shim.log[shim.stores];
 
+	if (shim.mode == BUFFER) {
+		buffer_store(p, value, size);
+		return;
+	}
 	if (shim.at_store)
 		shim.at_store(p);
 	if (shim.mode == RECORD) {
@@ -164,6 +236,14 @@ static void shim_wmb(void)
 {
 	if (shim.mode == RECORD)
 		shim.segment++;
+}
+
+static void shim_mb(void)
+{
+	shim_rmb();
+	shim_wmb();
+	if (shim.mode == BUFFER)
+		buffer_drain(buffer.side);
 }
 
 /* Must the earlier store become visible first? */
@@ -389,10 +469,89 @@ static void order_magic_comes_last(void **state)
 	assert_int_equal(shim.stores, 2);
 }
 
+static struct ring {
+	__u32 prod, cons, event;
+	__u8 entries[4 * 8];
+	struct ion_prod p;
+	struct ion_cons c;
+	bool rung, slept;
+} ring;
+
+static void producer(void)
+{
+	__u64 entry = 1;
+
+	ion_prod_put(&ring.p, &entry);
+	ring.rung = ion_prod_publish(&ring.p);
+}
+
+static void consumer(void)
+{
+	ring.slept = !ion_cons_arm(&ring.c);
+}
+
+static void ring_open(void)
+{
+	__u64 entry = 0;
+
+	shim.mode = DIRECT;
+	memset(&ring, 0, sizeof(ring));
+	ring.p = (struct ion_prod){ .shared_prod = &ring.prod,
+				    .shared_cons = &ring.cons,
+				    .shared_event = &ring.event,
+				    .entries = ring.entries,
+				    .entry_size = 8,
+				    .mask = 3 };
+	ring.c = (struct ion_cons){ .shared_prod = &ring.prod,
+				    .shared_cons = &ring.cons,
+				    .shared_event = &ring.event,
+				    .entries = ring.entries,
+				    .entry_size = 8,
+				    .mask = 3 };
+	ion_prod_reset(&ring.p, 0xffffffffu);
+	ion_cons_reset(&ring.c, 0xffffffffu);
+	/* One entry each way, so that nobody is armed any more. */
+	producer();
+	assert_int_equal(ion_cons_avail(&ring.c), 1);
+	ion_cons_get(&ring.c, &entry);
+	ion_cons_release(&ring.c);
+}
+
+/*
+ * One side publishes an entry while the other goes to sleep: it sees the entry, or
+ * it is rung.
+ */
+static void order_no_wakeup_is_lost(void **state)
+{
+	unsigned long i, rung = 0, slept = 0;
+
+	for (i = 0; i < WALKS; i++) {
+		bool producer_first = random_below(2);
+
+		ring_open();
+		shim.mode = BUFFER;
+		buffer.side = 0;
+		buffer.other = producer_first ? consumer : producer;
+		if (producer_first)
+			producer();
+		else
+			consumer();
+		while (buffer.other)
+			buffer_moment();
+		buffer_drain(0);
+		buffer_drain(1);
+		assert_true(!ring.slept || ring.rung);
+		slept += ring.slept;
+		rung += ring.rung;
+	}
+	assert_true(slept && slept < WALKS && rung && rung < WALKS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(order_magic_comes_last, setup, teardown),
+		cmocka_unit_test_setup_teardown(order_no_wakeup_is_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(order_offer_is_never_torn, setup, teardown),
 		cmocka_unit_test_setup_teardown(order_offer_answers_own_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(order_reacknowledgement_is_whole, setup, teardown),
