@@ -190,7 +190,7 @@ static void reset_waits_for_the_disk(void **state)
 /* Latched: takes nothing, answers nothing, until a reset that waits likewise. */
 static void latch_holds_what_is_in_flight(void **state)
 {
-	static const uint8_t zeroes[128];
+	static const uint8_t zeroes[256 * 32];
 	struct bench *b = *state;
 	uint64_t requests;
 
