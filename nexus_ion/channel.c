@@ -264,12 +264,16 @@ static void ion_channel_check_config(struct ion_channel *ch)
 
 static void ion_channel_step_up(struct ion_channel *ch)
 {
-	if (READ_ONCE(ch->latch)) {
-		ion_channel_latched(ch);
-		return;
-	}
+	/*
+	 * First: a host that starts anew puts its indices back, and leaves the
+	 * generation before it does. That is no broken ring.
+	 */
 	if (ion_guest_lost(&ch->end)) {
 		ion_channel_lost(ch);
+		return;
+	}
+	if (READ_ONCE(ch->latch)) {
+		ion_channel_latched(ch);
 		return;
 	}
 	ion_channel_check_config(ch);
