@@ -161,9 +161,14 @@ static void busy(struct channel *c)
 }
 
 const struct attack handshake_attacks[] = {
-	{ "depth", depth },	    { "features", features },
-	{ "class", class },	    { "vector", vector },
-	{ "state", state },	    { "frozen", frozen },
-	{ "generation", generation }, { "thousand", thousand },
-	{ "busy", busy },	    { 0 },
+	{ "depth", depth },
+	{ "features", features },
+	{ "class", class },
+	{ "vector", vector },
+	{ "state", state },
+	{ "frozen", frozen },
+	{ "generation", generation },
+	{ "thousand", thousand },
+	{ "busy", busy },
+	{ 0 },
 };

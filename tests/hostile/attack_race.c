@@ -50,10 +50,12 @@ static void store(uint8_t *p, unsigned int size, uint64_t value)
 		__atomic_store_n(p, (uint8_t)value, __ATOMIC_RELAXED);
 		break;
 	case 2:
-		__atomic_store_n((uint16_t *)p, (uint16_t)value, __ATOMIC_RELAXED);
+		__atomic_store_n((uint16_t *)p, (uint16_t)value,
+				 __ATOMIC_RELAXED);
 		break;
 	case 4:
-		__atomic_store_n((uint32_t *)p, (uint32_t)value, __ATOMIC_RELAXED);
+		__atomic_store_n((uint32_t *)p, (uint32_t)value,
+				 __ATOMIC_RELAXED);
 		break;
 	default:
 		__atomic_store_n((uint64_t *)p, value, __ATOMIC_RELAXED);
@@ -108,7 +110,8 @@ static void check_area(struct channel *c)
 		bool inside = i / 512 >= LBA_A && i / 512 < LBA_B + SECTORS;
 
 		if (at[i] && !(inside && at[i] == POISON))
-			fail("byte %u of sector %u is %#x", i % 512, i / 512, at[i]);
+			fail("byte %u of sector %u is %#x", i % 512, i / 512,
+			     at[i]);
 	}
 }
 
@@ -266,8 +269,11 @@ static void race_table(struct channel *c)
 }
 
 const struct attack race_attacks[] = {
-	{ "race-lba", race_lba },	      { "race-count", race_count },
-	{ "race-length", race_length },	      { "race-operation", race_operation },
-	{ "race-address", race_address },     { "race-table", race_table },
+	{ "race-lba", race_lba },
+	{ "race-count", race_count },
+	{ "race-length", race_length },
+	{ "race-operation", race_operation },
+	{ "race-address", race_address },
+	{ "race-table", race_table },
 	{ 0 },
 };

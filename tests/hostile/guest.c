@@ -120,8 +120,7 @@ uint32_t channel_wait_state(struct channel *c, uint32_t state)
 	while ((seen = ion_load_acquire(&c->end.theirs->state)) != state) {
 		if (now_us() > end)
 			fail("channel %u: host state %u instead of %u, reason %u",
-			     c->dir.instance, seen, state,
-			     c->end.theirs->reason);
+			     c->dir.instance, seen, state, c->end.theirs->reason);
 		usleep(100);
 	}
 	return ion_read(&c->end.theirs->reason);

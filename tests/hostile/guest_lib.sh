@@ -31,8 +31,8 @@ serve() {
 
 read_counters() {
 	local key
+	rumpk_stat_now requests >/dev/null
 	for key in "${counters[@]}"; do
-		[[ $key == requests ]] && before[$key]=$(rumpk_stat_now $key) && continue
 		before[$key]=$(stat_of "$logs/rumpk.log" "$key")
 	done
 }

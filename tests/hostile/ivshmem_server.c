@@ -40,7 +40,8 @@ void server_open(struct server *s, const char *path, size_t size)
 	s->memory = memfd_create("rogue", MFD_CLOEXEC);
 	if (s->memory < 0 || ftruncate(s->memory, size))
 		err(1, "memory");
-	s->mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, s->memory, 0);
+	s->mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, s->memory,
+		      0);
 	if (s->mem == MAP_FAILED)
 		err(1, "memory");
 	for (i = 0; i < SERVER_VECTORS; i++) {

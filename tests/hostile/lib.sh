@@ -7,7 +7,9 @@
 source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 
 peers=$NEXUS_BUILD/tests/hostile
+# shellcheck disable=SC2034
 rogue_guest=$peers/rogue_guest
+# shellcheck disable=SC2034
 rogue_host=$peers/rogue_host
 
 note() {

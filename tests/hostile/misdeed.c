@@ -225,21 +225,20 @@ static void features_unknown(struct ion_host_end *end)
 
 /* Header and directory. */
 
-#define HEADER(name, change)                                                   \
-	static void name(struct ion_host_header *hdr,                          \
-			 struct ion_dir_entry *dir)                            \
-	{                                                                      \
-		(void)hdr;                                                     \
-		(void)dir;                                                     \
-		change;                                                        \
+#define HEADER(name, change)                                                     \
+	static void name(struct ion_host_header *hdr, struct ion_dir_entry *dir) \
+	{                                                                        \
+		(void)hdr;                                                       \
+		(void)dir;                                                       \
+		change;                                                          \
 	}
 
 HEADER(magic, hdr->magic = 0x494F4E53)
 HEADER(version, hdr->abi_major = 2)
 HEADER(length, hdr->length = WINDOW_BYTES * 2)
 HEADER(length_zero, hdr->length = 0)
-HEADER(required, (hdr->features_offered = 1ull << 40,
-		  hdr->features_required = 1ull << 40))
+HEADER(required,
+       (hdr->features_offered = 1ull << 40, hdr->features_required = 1ull << 40))
 HEADER(guest_region, hdr->guest.offset = WINDOW_BYTES)
 HEADER(directory_count, hdr->dir_count = 0)
 HEADER(directory_outside, hdr->dir_offset = hdr->host.length)
@@ -272,10 +271,7 @@ static const struct misdeed misdeeds[] = {
 	{ .name = "tag-high", .times = 1, .answer = tag_high },
 	{ .name = "tag-idle", .times = 1, .answer = tag_idle },
 	{ .name = "twice", .times = 1, .answer = twice },
-	{ .name = "reused",
-	  .times = 1,
-	  .answer = reused,
-	  .request = reused_request },
+	{ .name = "reused", .times = 1, .answer = reused, .request = reused_request },
 	{ .name = "wrong-op", .times = 1, .answer = wrong_op },
 	{ .name = "wrong-cookie", .times = 1, .answer = wrong_cookie },
 

@@ -61,8 +61,10 @@ static unsigned long cpu_ms(void)
 			fail("%s: the host is gone", path);
 		fclose(f);
 		after = strrchr(line, ')');
-		if (!after || sscanf(after, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-				     &user, &system) != 2)
+		if (!after ||
+		    sscanf(after,
+			   ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+			   &user, &system) != 2)
 			fail("%s: cannot be read", path);
 		ticks += user + system;
 	}
@@ -121,7 +123,8 @@ static void print_tally(const struct channel *c)
 	       (unsigned long long)tally.status[NXBLK_S_PERM],
 	       (unsigned long long)tally.status[NXBLK_S_RO],
 	       (unsigned long long)tally.status[NXBLK_S_IOERR],
-	       (unsigned long long)tally.stale, (unsigned long long)tally.latches);
+	       (unsigned long long)tally.stale,
+	       (unsigned long long)tally.latches);
 }
 
 int main(int argc, char **argv)

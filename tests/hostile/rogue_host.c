@@ -167,7 +167,8 @@ static void step(struct disk *d)
 		server_ring(d->server, 0);
 		break;
 	case ION_HOST_EV_LATCHED:
-		printf("channel %u latched reason %u\n", d->number, d->end.reason);
+		printf("channel %u latched reason %u\n", d->number,
+		       d->end.reason);
 		break;
 	case ION_HOST_EV_NONE:
 		break;
@@ -177,7 +178,8 @@ static void step(struct disk *d)
 		       ion_cons_avail(&d->end.req)) {
 			ion_cons_get(&d->end.req, &req);
 			/* A lying index is not put right by the next request. */
-			if (ion_read(d->end.req.shared_cons) == d->end.req.cons - 1)
+			if (ion_read(d->end.req.shared_cons) ==
+			    d->end.req.cons - 1)
 				ion_cons_release(&d->end.req);
 			take(d, &req);
 		}

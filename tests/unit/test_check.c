@@ -25,7 +25,7 @@ static const struct nxblk_limits base_limits = {
 	.max_discard_sectors = 1024,
 	.max_write_zeroes_sectors = 512,
 	.data = { DATA, DATA_LENGTH },
-	.indirect = { TABLE, DEPTH * NXBLK_INDIRECT_STRIDE },
+	.indirect = { TABLE, DEPTH *NXBLK_INDIRECT_STRIDE },
 };
 
 /* A request, its table and what it is judged by. */
@@ -180,7 +180,8 @@ static void check_flags(void **state)
 	judged(ask_plain(NXBLK_OP_FLUSH), req.flags = NXBLK_REQ_FUA, INVAL);
 	judged(ask_plain(NXBLK_OP_DISCARD), req.flags = NXBLK_REQ_FUA, INVAL);
 	judged(ask_plain(NXBLK_OP_DISCARD), req.flags = NXBLK_REQ_UNMAP, INVAL);
-	judged(ask_plain(NXBLK_OP_WRITE_ZEROES), req.flags = NXBLK_REQ_GPA, INVAL);
+	judged(ask_plain(NXBLK_OP_WRITE_ZEROES), req.flags = NXBLK_REQ_GPA,
+	       INVAL);
 	judged(ask_info(), req.flags = NXBLK_REQ_INDIRECT, INVAL);
 	judged(ask_info(), req.flags = NXBLK_REQ_GPA, INVAL);
 }

@@ -206,7 +206,8 @@ static void config_successor(void **state)
 	successor(max_sectors -= 1, "most sectors of a request");
 	successor(max_segments -= 1, "most segments");
 	successor(max_discard_sectors -= 1, "most sectors of a DISCARD");
-	successor(max_write_zeroes_sectors -= 1, "most sectors of a WRITE_ZEROES");
+	successor(max_write_zeroes_sectors -= 1,
+		  "most sectors of a WRITE_ZEROES");
 	successor(flags |= NXBLK_CFG_VOLATILE_CACHE, "flags");
 }
 

@@ -167,9 +167,9 @@ static void life_indices_start_afresh(void **state)
 
 static void life_no_offer_before_ready(void **state)
 {
-	static const __u32 states[] = { ION_HOST_DOWN, ION_HOST_LIVE,
+	static const __u32 states[] = { ION_HOST_DOWN,	   ION_HOST_LIVE,
 					ION_HOST_DRAINING, ION_HOST_LATCHED,
-					ION_HOST_GONE, 77 };
+					ION_HOST_GONE,	   77 };
 	struct pair *p = *state;
 	struct ion_offer offer;
 	unsigned int i;
@@ -393,8 +393,8 @@ static void shake(struct pair *p, const struct ion_terms *t, __u32 reason)
 
 static void life_depth(void **state)
 {
-	static const __u32 wrong[] = { 0,	1,	  MAX_DEPTH + 1,
-				       128,	1u << 31, 0xffffffffu };
+	static const __u32 wrong[] = { 0,   1,	      MAX_DEPTH + 1,
+				       128, 1u << 31, 0xffffffffu };
 	static const __u32 right[] = { 2, 3, 63, 64, 99, MAX_DEPTH };
 	struct ion_terms t = terms;
 	struct pair *p = *state;
@@ -562,31 +562,49 @@ static void life_host_trusts_no_shared_copy(void **state)
 	exchange(p, 16);
 }
 
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(life_attach_and_exchange, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_indices_start_afresh, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_no_offer_before_ready, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_offer_answers_own_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_reset_while_live, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_reset_while_latched, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_guest_goes_down, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_guest_crashes, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_host_restarts, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_host_restarts_during_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_lost_in_every_other_state, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_stale_acknowledgement, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_attach_and_exchange, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(life_indices_start_afresh,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(life_no_offer_before_ready,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(life_offer_answers_own_reset,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(life_reset_while_live, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(life_reset_while_latched, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(life_guest_goes_down, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(life_guest_crashes, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(life_host_restarts, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(life_host_restarts_during_reset,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(life_lost_in_every_other_state,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(life_stale_acknowledgement,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(life_depth, setup, teardown),
 		cmocka_unit_test_setup_teardown(life_features, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_class_and_vector, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_reasons_in_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_terms_are_frozen, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_unknown_guest_state, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_guest_latches, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_down_and_gone_look_at_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(life_host_trusts_no_shared_copy, setup, teardown),
+		cmocka_unit_test_setup_teardown(life_class_and_vector, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(life_reasons_in_order, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(life_terms_are_frozen, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(life_unknown_guest_state, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(life_guest_latches, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(life_down_and_gone_look_at_nothing,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(life_host_trusts_no_shared_copy,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,8 @@ static void shim_mb(void);
 #define ion_wmb() shim_wmb()
 #define ion_mb() shim_mb()
 #define ION_STATIC_ASSERT(cond, msg) _Static_assert(cond, msg)
-#define ION_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
+#define ION_ASSERT_SIZE(type, size)                                            \
+	_Static_assert(sizeof(type) == (size), #type)
 #define ION_ASSERT_OFFSET(type, field, off)                                    \
 	_Static_assert(offsetof(type, field) == (off), #type)
 
@@ -50,7 +51,12 @@ static void shim_mb(void);
 #define MAX_PLACES 64
 #define WALKS 200000
 
-enum mode { DIRECT, RECORD, REPLAY, BUFFER };
+enum mode {
+	DIRECT,
+	RECORD,
+	REPLAY,
+	BUFFER
+};
 
 struct store {
 	void *place;
@@ -265,7 +271,8 @@ static void shuffle(void)
 			if (done[i])
 				continue;
 			for (k = 0; k < i; k++)
-				if (!done[k] && ordered(&shim.log[k], &shim.log[i]))
+				if (!done[k] &&
+				    ordered(&shim.log[k], &shim.log[i]))
 					break;
 			if (k == i)
 				ready[count++] = i;
@@ -432,7 +439,6 @@ static void order_reacknowledgement_is_whole(void **state)
 	assert_true(taken > 0 && taken < WALKS);
 }
 
-
 static struct window *published;
 
 /* Nothing is missing when the magic is stored, and nothing but the magic is. */
@@ -449,7 +455,8 @@ static void before_magic(void *place)
 	assert_int_equal(hdr->state, ION_HOST_DOWN);
 	assert_memory_equal(&hdr->abi_major, &w->hdr.abi_major,
 			    128 - offsetof(struct ion_host_header, abi_major));
-	assert_memory_equal(w->mem + hdr->dir_offset, w->dir, 4 * sizeof(w->dir[0]));
+	assert_memory_equal(w->mem + hdr->dir_offset, w->dir,
+			    4 * sizeof(w->dir[0]));
 }
 
 /* The magic is stored with release, after all that it vouches for. */
@@ -550,11 +557,16 @@ static void order_no_wakeup_is_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(order_magic_comes_last, setup, teardown),
-		cmocka_unit_test_setup_teardown(order_no_wakeup_is_lost, setup, teardown),
-		cmocka_unit_test_setup_teardown(order_offer_is_never_torn, setup, teardown),
-		cmocka_unit_test_setup_teardown(order_offer_answers_own_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(order_reacknowledgement_is_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(order_magic_comes_last, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(order_no_wakeup_is_lost, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(order_offer_is_never_torn,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(order_offer_answers_own_reset,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(order_reacknowledgement_is_whole,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,7 +82,8 @@ static void ring_reset_stores_initial(void **state)
 	struct ring r;
 	unsigned int i;
 
-	for_each_start(&r, i) {
+	for_each_start(&r, i)
+	{
 		assert_int_equal(r.prod, starts[i]);
 		assert_int_equal(r.cons, starts[i]);
 		assert_int_equal(r.event, starts[i]);
@@ -96,7 +97,8 @@ static void ring_fills_and_empties(void **state)
 	struct ring r;
 	unsigned int i, k;
 
-	for_each_start(&r, i) {
+	for_each_start(&r, i)
+	{
 		for (k = 0; k < ENTRIES; k++) {
 			assert_int_equal(ion_prod_free(&r.p), ENTRIES - k);
 			put(&r, k);
@@ -144,7 +146,8 @@ static void ring_rejects_producer_jump(void **state)
 	struct ring r;
 	unsigned int i, k;
 
-	for_each_start(&r, i) {
+	for_each_start(&r, i)
+	{
 		for (k = 0; k < ARRAY_SIZE(jumps); k++) {
 			ring_init(&r, starts[i]);
 			r.prod = r.c.cons + jumps[k];
@@ -166,7 +169,8 @@ static void ring_takes_exactly_full(void **state)
 	struct ring r;
 	unsigned int i;
 
-	for_each_start(&r, i) {
+	for_each_start(&r, i)
+	{
 		r.prod = starts[i] + ENTRIES;
 		assert_int_equal(ion_cons_avail(&r.c), ENTRIES);
 		assert_false(r.c.broken);
@@ -179,14 +183,16 @@ static void ring_rejects_producer_backwards(void **state)
 	struct ring r;
 	unsigned int i;
 
-	for_each_start(&r, i) {
+	for_each_start(&r, i)
+	{
 		ring_half(&r);
 		assert_int_equal(ion_cons_avail(&r.c), ENTRIES / 2);
 		r.prod--;
 		assert_int_equal(ion_cons_avail(&r.c), 0);
 		assert_true(r.c.broken);
 	}
-	for_each_start(&r, i) {
+	for_each_start(&r, i)
+	{
 		ring_half(&r);
 		assert_int_equal(ion_cons_avail(&r.c), ENTRIES / 2);
 		get(&r, 0);
@@ -203,7 +209,8 @@ static void ring_rejects_consumer_outside_span(void **state)
 	unsigned int i;
 
 	/* Beyond what was published, though not beyond what was written. */
-	for_each_start(&r, i) {
+	for_each_start(&r, i)
+	{
 		ring_half(&r);
 		put(&r, 99);
 		r.cons = starts[i] + ENTRIES / 2 + 1;
@@ -211,7 +218,8 @@ static void ring_rejects_consumer_outside_span(void **state)
 		assert_true(r.p.broken);
 	}
 	/* Behind what was seen before. */
-	for_each_start(&r, i) {
+	for_each_start(&r, i)
+	{
 		ring_half(&r);
 		r.cons = starts[i] + 2;
 		assert_int_equal(ion_prod_free(&r.p), ENTRIES - 2);
@@ -225,13 +233,15 @@ static void ring_rejects_consumer_outside_span(void **state)
 		r.cons = starts[i];
 		assert_int_equal(ion_prod_free(&r.p), ENTRIES);
 	}
-	for_each_start(&r, i) {
+	for_each_start(&r, i)
+	{
 		ring_half(&r);
 		r.cons = starts[i] + (1u << 31);
 		assert_int_equal(ion_prod_free(&r.p), 0);
 		assert_true(r.p.broken);
 	}
-	for_each_start(&r, i) {
+	for_each_start(&r, i)
+	{
 		r.cons = starts[i] - 1;
 		assert_int_equal(ion_prod_free(&r.p), 0);
 		assert_true(r.p.broken);
@@ -267,7 +277,8 @@ static void ring_rings_armed_consumer_only(void **state)
 	struct ring r;
 	unsigned int i;
 
-	for_each_start(&r, i) {
+	for_each_start(&r, i)
+	{
 		/* Armed since its reset. */
 		put(&r, 0);
 		assert_true(ion_prod_publish(&r.p));
@@ -296,7 +307,8 @@ static void ring_arm_looks_again(void **state)
 	struct ring r;
 	unsigned int i;
 
-	for_each_start(&r, i) {
+	for_each_start(&r, i)
+	{
 		assert_int_equal(ion_cons_avail(&r.c), 0);
 		put(&r, 7);
 		ion_prod_publish(&r.p);
@@ -311,7 +323,8 @@ static void ring_keeps_its_own_index(void **state)
 	struct ring r;
 	unsigned int i;
 
-	for_each_start(&r, i) {
+	for_each_start(&r, i)
+	{
 		ring_half(&r);
 		assert_int_equal(ion_cons_avail(&r.c), ENTRIES / 2);
 		get(&r, 0);

@@ -147,7 +147,8 @@ static void validate_header_features(void **state)
 	struct ion_fault f;
 	struct window w;
 
-	reject_header(features_required, 1, "required features, must be a subset");
+	reject_header(features_required, 1,
+		      "required features, must be a subset");
 	window_layout(&w);
 	w.hdr.features_offered = 3;
 	accepts(&w);
@@ -267,8 +268,7 @@ static void validate_entry_guest_ranges(void **state)
 		     "guest channel record");
 	reject_entry(0, guest_channel, w.dir[0].guest_channel + 64,
 		     "guest channel record");
-	reject_entry(0, guest_channel, w.hdr.data.offset,
-		     "guest channel record");
+	reject_entry(0, guest_channel, w.hdr.data.offset, "guest channel record");
 	reject_entry(0, guest_channel, 0ull - 128, "guest channel record");
 	reject_entry(1, guest_channel, w.dir[0].guest_channel,
 		     "guest channel record");
@@ -475,34 +475,49 @@ static void layout_fits_many_shapes(void **state)
 	__u64 left;
 
 	for (l = 0; l < ARRAY_SIZE(lengths); l++)
-	for (disks = 1; disks <= 4; disks++)
-	for (queues = 1; queues <= 4; queues++)
-	for (log2 = 1; log2 <= ION_MAX_LOG2_ENTRIES; log2 += 2) {
-		for (i = 0; i < disks; i++) {
-			for (q = 0; q < queues; q++) {
-				spec[i * queues + q] = window_disk(i, q);
-				spec[i * queues + q].log2_entries = log2;
-				spec[i * queues + q].indirect_bytes =
-					log2 < 8 ? NXBLK_INDIRECT_STRIDE << log2 : 0;
-				spec[i * queues + q].data_weight = i + 1;
-			}
-		}
-		left = ion_layout(&w.hdr, w.dir, spec, disks * queues, lengths[l],
-				  3);
-		if (!left)
-			continue;
-		laid++;
-		assert_int_equal(left, w.hdr.data.length);
-		assert_true(ion_validate_header(&w.hdr, lengths[l], 0, &f));
-		ion_cursors_init(&c, &w.hdr);
-		for (i = 0; i < disks * queues; i++) {
-			assert_true(ion_validate_entry(
-				&w.hdr, &w.dir[i], i ? &w.dir[i - 1] : NULL,
-				(int)i, &c, &f));
-			assert_int_equal(w.dir[i].initial_index, 3);
-			assert_int_equal(w.dir[i].req.log2_entries, log2);
-		}
-	}
+		for (disks = 1; disks <= 4; disks++)
+			for (queues = 1; queues <= 4; queues++)
+				for (log2 = 1; log2 <= ION_MAX_LOG2_ENTRIES;
+				     log2 += 2) {
+					for (i = 0; i < disks; i++) {
+						for (q = 0; q < queues; q++) {
+							spec[i * queues + q] =
+								window_disk(i, q);
+							spec[i * queues + q]
+								.log2_entries =
+								log2;
+							spec[i * queues + q]
+								.indirect_bytes =
+								log2 < 8 ?
+									NXBLK_INDIRECT_STRIDE
+										<< log2 :
+									0;
+							spec[i * queues + q].data_weight =
+								i + 1;
+						}
+					}
+					left = ion_layout(&w.hdr, w.dir, spec,
+							  disks * queues,
+							  lengths[l], 3);
+					if (!left)
+						continue;
+					laid++;
+					assert_int_equal(left, w.hdr.data.length);
+					assert_true(ion_validate_header(&w.hdr,
+									lengths[l],
+									0, &f));
+					ion_cursors_init(&c, &w.hdr);
+					for (i = 0; i < disks * queues; i++) {
+						assert_true(ion_validate_entry(
+							&w.hdr, &w.dir[i],
+							i ? &w.dir[i - 1] : NULL,
+							(int)i, &c, &f));
+						assert_int_equal(w.dir[i].initial_index,
+								 3);
+						assert_int_equal(w.dir[i].req.log2_entries,
+								 log2);
+					}
+				}
 	assert_true(laid > 200);
 }
 
@@ -546,7 +561,8 @@ static void publish_makes_window_known(void **state)
 	assert_int_equal(shared->magic, ION_MAGIC);
 	assert_int_equal(shared->state, ION_HOST_READY);
 	assert_int_equal(shared->generation, 1);
-	assert_memory_equal(w.mem + w.hdr.dir_offset, w.dir, 4 * sizeof(w.dir[0]));
+	assert_memory_equal(w.mem + w.hdr.dir_offset, w.dir,
+			    4 * sizeof(w.dir[0]));
 	window_close(&w);
 }
 

@@ -139,7 +139,8 @@ static void drive(struct side *s)
 	__u64 sent = 0, seen = 0;
 
 	while (seen < s->rounds) {
-		while (sent < s->rounds && sent - seen < 1 + (seen / 64) % ENTRIES) {
+		while (sent < s->rounds &&
+		       sent - seen < 1 + (seen / 64) % ENTRIES) {
 			if (!ion_prod_free(&s->tx))
 				fail("honest ring is full", sent);
 			give(s, sent++);
@@ -150,7 +151,8 @@ static void drive(struct side *s)
 
 int main(int argc, char **argv)
 {
-	struct side a = { .rounds = argc > 1 ? strtoull(argv[1], NULL, 0) : 200000 };
+	struct side a = { .rounds = argc > 1 ? strtoull(argv[1], NULL, 0) :
+					       200000 };
 	struct side b = { .rounds = a.rounds };
 	pthread_t thread;
 
