@@ -19,15 +19,17 @@ echo 0 >$ro
 becomes 0
 write of=/dev/nxblk0 || exit 3
 exec 3>/dev/nxblk0
+# Dirty from before: no check of open() or write() stands in its way later.
+dd if=/dev/urandom bs=4k count=1 2>/dev/null >&3 || exit 4
+before=$(cat /sys/block/nxblk0/nexus/requests)
 echo 1 >$ro
 becomes 1
-before=$(cat /sys/block/nxblk0/nexus/requests)
-# Opened while it was writable: no check of open() stands in the way.
-dd if=/dev/urandom bs=4k count=1 conv=fsync of=/proc/self/fd/3 2>/dev/null && exit 4
-dd if=/dev/urandom bs=4k count=1 conv=fsync 2>/dev/null >&3 && exit 5
+dd if=/dev/urandom bs=4k count=1 seek=1 2>/dev/null >&3 && exit 5
+sync
 exec 3>&-
 # Refused here already, not by the valve, which would do so too.
 [ "$(cat /sys/block/nxblk0/nexus/requests)" = "$before" ] || exit 8
+echo 3 >/proc/sys/vm/drop_caches
 dd if=/dev/nxblk0 bs=4k count=1 iflag=direct 2>/dev/null | tr -d '\000' | wc -c | grep -qx 0 || exit 6
 [ "$(cat /sys/block/nxblk0/inflight | tr -s ' ')" = " 0 0" ] || exit 7
 exit 0
