@@ -15,11 +15,13 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <nexus/nxblk_abi.h>
 
 #include "rumpk/hal.h"
+#include "rumpk/uring.h"
 
 #define BYTES (1u << 20)
 #define MOST_IO (128u << 10)
@@ -379,6 +381,40 @@ static void read_only_medium(void **state)
 	file_remove(hal, path);
 }
 
+/* The ring can do file I/O on what is open, and nothing else, for good. */
+static void ring_is_restricted(void **state)
+{
+	struct io_uring_restriction more = {
+		.opcode = IORING_RESTRICTION_SQE_OP,
+		.sqe_op = IORING_OP_OPENAT,
+	};
+	struct io_uring_cqe *cqe;
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+	int i;
+
+	assert_int_equal(uring_open(&ring, 8), 0);
+	for (i = 0; i < 4; i++) {
+		sqe = io_uring_get_sqe(&ring);
+		if (i == 0)
+			io_uring_prep_nop(sqe);
+		else if (i == 1)
+			io_uring_prep_openat(sqe, AT_FDCWD, "/dev/null",
+					     O_RDONLY, 0);
+		else if (i == 2)
+			io_uring_prep_socket(sqe, 1, 1, 0, 0);
+		else
+			io_uring_prep_fsync(sqe, -1, 0);
+		assert_int_equal(io_uring_submit(&ring), 1);
+		assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
+		assert_int_equal(cqe->res, i < 3 ? -EACCES : -EBADF);
+		io_uring_cqe_seen(&ring, cqe);
+	}
+	assert_true(syscall(__NR_io_uring_register, ring.ring_fd,
+			    IORING_REGISTER_RESTRICTIONS, &more, 1) < 0);
+	io_uring_queue_exit(&ring);
+}
+
 static void status_of_errno(void **state)
 {
 	assert_int_equal(hal_status(0), NXBLK_S_OK);
@@ -404,6 +440,7 @@ int main(void)
 		cmocka_unit_test(no_space),
 		cmocka_unit_test(neighbours_stay),
 		cmocka_unit_test(read_only_medium),
+		cmocka_unit_test(ring_is_restricted),
 		cmocka_unit_test(status_of_errno),
 	};
 
