@@ -117,6 +117,9 @@ static int __init nxblk_init(void)
 {
 	int ret;
 
+	ret = nxblk_copy_init();
+	if (ret)
+		return ret;
 	ret = nxblk_workqueues_init();
 	if (ret)
 		return ret;

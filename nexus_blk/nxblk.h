@@ -330,6 +330,7 @@ void nxblk_reap_tasklet(struct tasklet_struct *t);
 void nxblk_watch(struct nxblk_queue *q);
 
 /* bounce.c */
+int nxblk_copy_init(void);
 int nxblk_pool_init(struct nxblk_pool *p, const struct ion_channel *ch);
 void nxblk_pool_exit(struct nxblk_pool *p);
 bool nxblk_pool_take(struct nxblk_pool *p, struct nxblk_slot *slot,
