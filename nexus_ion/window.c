@@ -126,6 +126,17 @@ reject:
 	return NULL;
 }
 
+/* The first stores into the window: now it is known to be ours, all of it. */
+static void ion_window_greet(struct ion_window *w)
+{
+	struct ion_guest_header *guest = ion_window_guest(w);
+	u8 instance[sizeof(guest->instance)];
+
+	get_random_bytes(instance, sizeof(instance));
+	memcpy(guest->instance, instance, sizeof(instance));
+	ion_write(&guest->features, 0);
+}
+
 static void ion_window_populate(struct ion_window *w,
 				const struct ion_dir_entry *dir)
 {
@@ -181,6 +192,7 @@ static int ion_window_scan(struct ion_window *w, u64 generation)
 			w->provider, generation, w->hdr.length,
 			w->hdr.dir_count);
 		w->scanned = true;
+		ion_window_greet(w);
 		ion_window_populate(w, dir);
 	} else if (!ion_window_same(w, dir)) {
 		pr_err("%s: window generation=%llu refused: its channels differ from those in use\n",
@@ -209,7 +221,7 @@ static int ion_window_follow(struct ion_window *w)
 	if (w->scanned && generation == w->generation)
 		return 0;
 	if (w->have_refused && generation == w->refused)
-		return 0;
+		return -ENODEV;
 	return ion_window_scan(w, generation);
 }
 
@@ -221,7 +233,8 @@ static void ion_window_beat(struct ion_window *w)
 		w->heartbeat = beat;
 		WRITE_ONCE(w->heartbeat_at, jiffies);
 	}
-	ion_write(&ion_window_guest(w)->heartbeat, ++w->own_heartbeat);
+	if (READ_ONCE(w->scanned))
+		ion_write(&ion_window_guest(w)->heartbeat, ++w->own_heartbeat);
 }
 
 static void ion_window_monitor(struct work_struct *work)
@@ -354,36 +367,6 @@ void ion_window_exit(struct ion_window *w)
 	ida_free(&ion_window_ids, w->id);
 }
 
-/**
- * ion_window_add - take a window into service
- * @w: window after ion_window_init()
- *
- * When the host is READY the devices exist on return; otherwise they follow.
- *
- * Context: process.
- * Return: 0; -ENODEV when the directory was rejected.
- */
-int ion_window_add(struct ion_window *w)
-{
-	struct ion_guest_header *guest = ion_window_guest(w);
-	u8 instance[sizeof(guest->instance)];
-	int ret;
-
-	get_random_bytes(instance, sizeof(instance));
-	memcpy(guest->instance, instance, sizeof(instance));
-	ion_write(&guest->features, 0);
-
-	mutex_lock(&w->lock);
-	ret = ion_window_follow(w);
-	if (!ret && !w->scanned)
-		pr_info("%s: the host is not ready, waiting for it\n",
-			w->provider);
-	mutex_unlock(&w->lock);
-	if (!ret)
-		ion_window_look(w);
-	return ret;
-}
-
 static struct ion_device *ion_window_first(struct ion_window *w)
 {
 	struct ion_device *idev;
@@ -417,4 +400,34 @@ void ion_window_remove(struct ion_window *w)
 		put_device(&idev->dev);
 	}
 	cancel_delayed_work_sync(&w->monitor);
+}
+
+/**
+ * ion_window_add - take a window into service
+ * @w: window after ion_window_init()
+ *
+ * When the host is READY the devices exist on return; otherwise they follow.
+ *
+ * Context: process.
+ * Return: 0; -ENODEV when the directory was rejected.
+ */
+int ion_window_add(struct ion_window *w)
+{
+	bool scanned;
+	int ret;
+
+	mutex_lock(&w->lock);
+	ret = ion_window_follow(w);
+	/* An interrupt may have made the monitor read the directory before. */
+	scanned = w->scanned;
+	if (!ret && !scanned)
+		pr_info("%s: the host is not ready, waiting for it\n",
+			w->provider);
+	mutex_unlock(&w->lock);
+	if (ret && !scanned) {
+		ion_window_remove(w);
+		return ret;
+	}
+	ion_window_look(w);
+	return 0;
 }
