@@ -492,7 +492,7 @@ static int memvalve_publish(struct memvalve *mv)
 		q->end.max_depth = MEMVALVE_DEPTH;
 		q->end.vectors = mv->nr_queues + 1;
 		ion_host_bind(&q->end, mv->base, &dir[i]);
-		ion_host_start(&q->end);
+		ion_host_start(&q->end, 0);
 	}
 	memvalve_publish_config(mv);
 	get_random_bytes(hdr.instance, sizeof(hdr.instance));

@@ -2,6 +2,8 @@
 #include "channel.h"
 
 #include <inttypes.h>
+#include <poll.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -28,11 +30,19 @@ static const char *const reason_names[ION_REASON_COUNT] = {
 	[ION_REASON_IO] = "window",
 };
 
+/*
+ * Whoever holds a doorbell's other copies can fill it and make it blocking: a
+ * bell that is full has been rung, and is not waited for.
+ */
 static void channel_ring(struct cell_channel *ch, unsigned int vector)
 {
 	const uint64_t one = 1;
+	struct pollfd p = { .events = POLLOUT };
 
 	if (vector >= ch->nguest)
+		return;
+	p.fd = ch->guest_bells[vector];
+	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT))
 		return;
 	if (write(ch->guest_bells[vector], &one, sizeof(one)) == sizeof(one))
 		ch->valve.stats.doorbells_out++;
@@ -231,8 +241,7 @@ void channel_start(struct cell_channel *ch)
 {
 	ch->owner.answer = channel_answer;
 	ch->valve.owner = &ch->owner;
-	ion_write(&ch->end.mine->generation, *ch->kept_generation);
-	ion_host_start(&ch->end);
+	ion_host_start(&ch->end, *ch->kept_generation);
 	*ch->kept_generation = ch->end.generation;
 	channel_notify(ch);
 }
@@ -266,8 +275,10 @@ void channel_gone(struct cell_channel *ch)
 void channel_take_bell(struct cell_channel *ch)
 {
 	uint64_t rung;
+	struct iovec iov = { &rung, sizeof(rung) };
 
-	if (read(ch->bell, &rung, sizeof(rung)) != sizeof(rung))
+	/* The guest's side can make the description blocking; this read is not. */
+	if (preadv2(ch->bell, &iov, 1, -1, RWF_NOWAIT) != sizeof(rung))
 		return;
 	ch->valve.stats.doorbells_in += rung;
 	ch->idle_bells++;

@@ -13,6 +13,7 @@
 #include "keeper.h"
 #include "unix.h"
 #include "util.h"
+#include "window.h"
 
 #define WINDOW_DEFAULT (16ull << 20)
 
@@ -102,7 +103,7 @@ static void print_path(const char *path)
 
 /**
  * options_print_qemu_args - print what to append to a QEMU command line
- * @o: options
+ * @o: options; without disks there are interrupts enough for any number
  */
 void options_print_qemu_args(const struct options *o)
 {
@@ -111,7 +112,7 @@ void options_print_qemu_args(const struct options *o)
 	printf("-chardev %ssocket,id=ion,path=", quote);
 	print_path(o->socket);
 	printf("%s -device ivshmem-doorbell,chardev=ion,vectors=%u\n", quote,
-	       o->disks + 1);
+	       (o->disks ? o->disks : WINDOW_MAX_DISKS) + 1);
 }
 
 static int wrong(const char *option, const char *value, const char *right)
@@ -252,7 +253,7 @@ static int options_complete(const struct options *o, int argc, char **argv)
 		rumpk_error("--socket PATH is missing");
 		return -EINVAL;
 	}
-	if (!o->disks) {
+	if (!o->disks && o->action != OPTIONS_QEMU_ARGS) {
 		rumpk_error("--disk file=PATH or --disk mem=SIZE is missing");
 		return -EINVAL;
 	}

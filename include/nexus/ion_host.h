@@ -152,14 +152,14 @@ static inline void ion_host_ready(struct ion_host_end *e, __u64 generation,
 /**
  * ion_host_start - first generation of a host that (re)starts on a window
  * @e: bound end, with everything that an earlier host had in flight fenced
+ * @former: generation that the earlier host last offered, from where no guest
+ *	can write; 0 when there was none
  *
- * The generation goes on from the one in the window, and whatever reset the
- * guest last asked for counts as drained.
+ * Whatever reset the guest last asked for counts as drained.
  */
-static inline void ion_host_start(struct ion_host_end *e)
+static inline void ion_host_start(struct ion_host_end *e, __u64 former)
 {
-	ion_host_ready(e, ion_read(&e->mine->generation) + 1,
-		       ion_read(&e->theirs->reset_id));
+	ion_host_ready(e, former + 1, ion_read(&e->theirs->reset_id));
 }
 
 /**

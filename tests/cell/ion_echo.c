@@ -133,7 +133,7 @@ static int echo_host_publish(void *base)
 		e->max_depth = 1 << ECHO_LOG2_ENTRIES;
 		e->vectors = ECHO_CHANNELS + 1;
 		ion_host_bind(e, base, &dir[i]);
-		ion_host_start(e);
+		ion_host_start(e, 0);
 	}
 	hdr.generation = 1;
 	ion_publish(base, &hdr, dir);

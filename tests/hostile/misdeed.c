@@ -106,7 +106,7 @@ static void restart(struct disk *d, const struct nxblk_req *req,
 {
 	(void)req;
 	(void)right;
-	ion_host_start(&d->end);
+	ion_host_start(&d->end, d->end.mine->generation);
 	server_ring(d->server, 0);
 }
 

@@ -229,7 +229,7 @@ static void disk_open(struct disk *d, struct server *s, unsigned int number,
 	}
 	ion_host_bind(&d->end, s->mem, dir);
 	memcpy(s->mem + dir->config.offset, &d->config, sizeof(d->config));
-	ion_host_start(&d->end);
+	ion_host_start(&d->end, d->end.mine->generation);
 }
 
 static void window_open(struct server *s, struct disk *disks,

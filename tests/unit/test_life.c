@@ -124,7 +124,7 @@ static void life_attach_and_exchange(void **state)
 {
 	struct pair *p = *state;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	expect(p, ION_HOST_READY, ION_REASON_NONE);
 	assert_int_equal(p->host.generation, 1);
 	attach(p);
@@ -146,7 +146,7 @@ static void life_indices_start_afresh(void **state)
 	struct pair *p = *state;
 	struct ion_offer offer;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	attach(p);
 	exchange(p, 1);
 	exchange(p, 2);
@@ -174,7 +174,7 @@ static void life_no_offer_before_ready(void **state)
 	struct ion_offer offer;
 	unsigned int i;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	drain(p);
 	assert_true(ion_guest_offer(&p->guest, &offer));
 	assert_int_equal(offer.generation, p->host.generation);
@@ -192,7 +192,7 @@ static void life_offer_answers_own_reset(void **state)
 	struct pair *p = *state;
 	struct ion_offer offer;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	ion_guest_reset(&p->guest, 5);
 	assert_false(ion_guest_offer(&p->guest, &offer));
 	assert_int_equal(ion_host_look(&p->host), ION_HOST_EV_RESET);
@@ -217,7 +217,7 @@ static void life_reset_while_live(void **state)
 	struct pair *p = *state;
 	__u64 generation;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	attach(p);
 	generation = p->host.generation;
 	ion_guest_reset(&p->guest, ++p->id);
@@ -239,7 +239,7 @@ static void life_reset_while_latched(void **state)
 {
 	struct pair *p = *state;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	attach(p);
 	ion_host_set_state(&p->host, ION_HOST_LATCHED, ION_REASON_REQ_PROD);
 	expect(p, ION_HOST_LATCHED, ION_REASON_REQ_PROD);
@@ -258,7 +258,7 @@ static void life_guest_goes_down(void **state)
 	struct pair *p = *state;
 	struct ion_offer offer;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	attach(p);
 	ion_guest_set_state(&p->guest, ION_GUEST_DOWN, ION_REASON_NONE);
 	assert_int_equal(ion_host_look(&p->host), ION_HOST_EV_RESET);
@@ -280,7 +280,7 @@ static void life_guest_crashes(void **state)
 {
 	struct pair *p = *state;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	attach(p);
 	exchange(p, 7);
 	guest_open(p);
@@ -294,12 +294,12 @@ static void life_host_restarts(void **state)
 	struct ion_offer offer;
 	__u64 generation;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	attach(p);
 	exchange(p, 9);
 	generation = p->host.generation;
 	host_open(p);
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	assert_int_equal(p->host.generation, generation + 1);
 	/* The LIVE in the window acknowledges the former generation. */
 	assert_int_equal(ion_host_look(&p->host), ION_HOST_EV_NONE);
@@ -312,16 +312,34 @@ static void life_host_restarts(void **state)
 	exchange(p, 10);
 }
 
+/* Where it goes on from is what it kept, whatever stands in the window. */
+static void life_restart_ignores_the_window(void **state)
+{
+	struct pair *p = *state;
+	__u64 kept;
+
+	ion_host_start(&p->host, 0);
+	attach(p);
+	kept = p->host.generation;
+	/* With this in the window the former LIVE would be an acknowledgement. */
+	p->host.mine->generation = kept - 1;
+	host_open(p);
+	ion_host_start(&p->host, kept);
+	assert_int_equal(p->host.generation, kept + 1);
+	assert_int_equal(p->host.mine->generation, kept + 1);
+	assert_int_equal(ion_host_look(&p->host), ION_HOST_EV_NONE);
+}
+
 static void life_host_restarts_during_reset(void **state)
 {
 	struct pair *p = *state;
 	struct ion_offer offer;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	attach(p);
 	ion_guest_reset(&p->guest, ++p->id);
 	host_open(p);
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	assert_true(ion_guest_offer(&p->guest, &offer));
 	assert_int_equal(ion_host_look(&p->host), ION_HOST_EV_NONE);
 	ion_guest_ack(&p->guest, &offer, &terms);
@@ -336,7 +354,7 @@ static void life_lost_in_every_other_state(void **state)
 	struct pair *p = *state;
 	unsigned int i;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	attach(p);
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		p->host.mine->state = states[i];
@@ -356,7 +374,7 @@ static void life_stale_acknowledgement(void **state)
 	struct pair *p = *state;
 	struct ion_offer offer;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	drain(p);
 	assert_true(ion_guest_offer(&p->guest, &offer));
 	offer.generation--;
@@ -400,7 +418,7 @@ static void life_depth(void **state)
 	struct pair *p = *state;
 	unsigned int i;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
 		t.depth = wrong[i];
 		shake(p, &t, ION_REASON_DEPTH);
@@ -422,7 +440,7 @@ static void life_features(void **state)
 	struct ion_terms t = terms;
 	struct pair *p = *state;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	t.features = OFFERED | NXBLK_F_DISCARD;
 	shake(p, &t, ION_REASON_FEATURES);
 	t.features = 1ull << 63 | NXBLK_F_FLUSH;
@@ -439,7 +457,7 @@ static void life_class_and_vector(void **state)
 	struct ion_terms t = terms;
 	struct pair *p = *state;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	t.queue_class = ION_CLASS_COUNT;
 	shake(p, &t, ION_REASON_CLASS);
 	t.queue_class = 0xff;
@@ -463,7 +481,7 @@ static void life_reasons_in_order(void **state)
 			       .queue_class = ION_CLASS_COUNT };
 	struct pair *p = *state;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	shake(p, &t, ION_REASON_DEPTH);
 	t.depth = 2;
 	shake(p, &t, ION_REASON_FEATURES);
@@ -478,7 +496,7 @@ static void life_terms_are_frozen(void **state)
 {
 	struct pair *p = *state;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	attach(p);
 	p->guest.mine->depth = 1u << 31;
 	p->guest.mine->features = ~0ull;
@@ -498,7 +516,7 @@ static void life_unknown_guest_state(void **state)
 {
 	struct pair *p = *state;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	p->guest.mine->state = ION_GUEST_STATE_COUNT;
 	assert_int_equal(ion_host_look(&p->host), ION_HOST_EV_LATCHED);
 	expect(p, ION_HOST_LATCHED, ION_REASON_GUEST_STATE);
@@ -516,7 +534,7 @@ static void life_guest_latches(void **state)
 {
 	struct pair *p = *state;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	attach(p);
 	ion_guest_set_state(&p->guest, ION_GUEST_LATCHED, ION_REASON_RSP_PROD);
 	assert_int_equal(p->guest.mine->reason, ION_REASON_RSP_PROD);
@@ -533,7 +551,7 @@ static void life_down_and_gone_look_at_nothing(void **state)
 	unsigned int i;
 	__u32 theirs;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	attach(p);
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		ion_host_set_state(&p->host, states[i], ION_REASON_REMOVED);
@@ -551,7 +569,7 @@ static void life_host_trusts_no_shared_copy(void **state)
 {
 	struct pair *p = *state;
 
-	ion_host_start(&p->host);
+	ion_host_start(&p->host, p->host.mine->generation);
 	drain(p);
 	p->host.mine->drained_id += 5;
 	assert_int_equal(ion_host_look(&p->host), ION_HOST_EV_NONE);
@@ -583,6 +601,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(life_host_restarts, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(life_restart_ignores_the_window, setup, teardown),
 		cmocka_unit_test_setup_teardown(life_host_restarts_during_reset,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(life_lost_in_every_other_state,

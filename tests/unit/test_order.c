@@ -352,11 +352,11 @@ static void order_offer_is_never_torn(void **state)
 	for (i = 0; i < WALKS; i++) {
 		pair_open(p);
 		ion_guest_reset(&p->guest, 6);
-		ion_host_start(&p->host);
+		ion_host_start(&p->host, p->host.mine->generation);
 		record();
 		p->host.offered = 3;
 		p->host.max_depth = 20;
-		ion_host_start(&p->host);
+		ion_host_start(&p->host, p->host.mine->generation);
 		replay();
 		if (!ion_guest_offer(&p->guest, &o)) {
 			none++;
@@ -384,7 +384,7 @@ static void order_offer_answers_own_reset(void **state)
 	for (i = 0; i < WALKS; i++) {
 		pair_open(p);
 		ion_guest_reset(&p->guest, 5);
-		ion_host_start(&p->host);
+		ion_host_start(&p->host, p->host.mine->generation);
 		ion_guest_reset(&p->guest, 6);
 		record();
 		assert_int_equal(ion_host_look(&p->host), ION_HOST_EV_RESET);
@@ -414,14 +414,14 @@ static void order_reacknowledgement_is_whole(void **state)
 
 		pair_open(p);
 		ion_guest_reset(&p->guest, 6);
-		ion_host_start(&p->host);
+		ion_host_start(&p->host, p->host.mine->generation);
 		t = (struct ion_terms){ .features = 0, .depth = 4 };
 		assert_true(ion_guest_offer(&p->guest, &o));
 		ion_guest_ack(&p->guest, &o, &t);
 		ion_prod_put(&p->guest.req, entry);
 		ion_prod_publish(&p->guest.req);
 
-		ion_host_start(&p->host);
+		ion_host_start(&p->host, p->host.mine->generation);
 		t = (struct ion_terms){ .features = 1, .depth = 8 };
 		assert_true(ion_guest_offer(&p->guest, &o));
 		record();
