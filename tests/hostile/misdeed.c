@@ -241,7 +241,7 @@ HEADER(required,
        (hdr->features_offered = 1ull << 40, hdr->features_required = 1ull << 40))
 HEADER(guest_region, hdr->guest.offset = WINDOW_BYTES)
 HEADER(directory_count, hdr->dir_count = 0)
-HEADER(directory_outside, hdr->dir_offset = hdr->host.length)
+HEADER(directory_outside, hdr->dir_offset = hdr->data.offset)
 HEADER(overlap_rings, dir[1].req.offset = dir[0].req.offset)
 HEADER(overlap_data, dir[1].data = dir[0].data)
 HEADER(ring_outside, dir[0].rsp.offset = WINDOW_BYTES)

@@ -232,6 +232,9 @@ static void disk_open(struct disk *d, struct server *s, unsigned int number,
 	ion_host_start(&d->end, d->end.mine->generation);
 }
 
+/* As it was laid out, whatever the header says in the end. */
+static struct ion_span guest_region;
+
 static void window_open(struct server *s, struct disk *disks,
 			const struct misdeed *const *misdeeds, unsigned int count)
 {
@@ -258,6 +261,7 @@ static void window_open(struct server *s, struct disk *disks,
 	if (!ion_layout(&hdr, dir, spec, count, WINDOW_BYTES, ION_INITIAL_INDEX))
 		errx(1, "layout");
 	hdr.generation = 1;
+	guest_region = hdr.guest;
 	if (s->size >= WINDOW_BYTES)
 		for (i = 0; i < count; i++)
 			disk_open(&disks[i], s, i, &dir[i],
@@ -325,6 +329,18 @@ static const struct misdeed *find(const char *name)
 	return m;
 }
 
+/* Has the guest stored anything into its region of a window that it rejects? */
+static void print_guest_region(const struct server *s)
+{
+	const uint8_t *mem = s->mem + guest_region.offset;
+	uint64_t i;
+
+	for (i = 0; i < guest_region.length && !mem[i]; i++)
+		;
+	printf("guest region %s\n",
+	       i == guest_region.length ? "untouched" : "written");
+}
+
 static void print_heartbeat(const struct server *s)
 {
 	const struct ion_host_header *hdr = (const void *)s->mem;
@@ -369,6 +385,8 @@ int main(int argc, char **argv)
 	unlink(argv[1]);
 	if (!m->foreign && s.size >= WINDOW_BYTES)
 		print_heartbeat(&s);
+	if (m->header && s.size >= WINDOW_BYTES)
+		print_guest_region(&s);
 	if (!m->foreign)
 		return 0;
 	same = foreign_untouched(&s);

@@ -35,3 +35,7 @@ done
 kernel_says 'no ION window: magic 0x494f4e53'
 kernel_says 'no ION window: 1048576 bytes'
 [[ $(grep -c '^READ' "$tmp/out") == 2 ]] || fail "there are disks of rejected windows"
+for name in "${rejected[@]}" magic; do
+	grep -q '^guest region untouched$' "$logs/$name.log" ||
+		fail "$name: the guest stored something into a window that it rejects"
+done
