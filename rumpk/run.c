@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cell.h"
+#include "confine.h"
 #include "place.h"
 #include "unix.h"
 #include "util.h"
@@ -202,6 +203,16 @@ static int start(struct cell *c, const struct options *o)
 	return status;
 }
 
+static int confine_all(void)
+{
+	int err = confine();
+
+	if (!err)
+		return 0;
+	rumpk_error("cannot be confined by seccomp: %s", strerror(-err));
+	return EXIT_FAILED;
+}
+
 static int serve(const struct options *o)
 {
 	static struct cell cell;
@@ -210,6 +221,8 @@ static int serve(const struct options *o)
 
 	if (!status && cell_loop_init(c))
 		status = EXIT_FAILED;
+	if (!status)
+		status = confine_all();
 	if (!status)
 		status = write_pid(o->pid_file);
 	if (!status) {
