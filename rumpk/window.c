@@ -89,17 +89,16 @@ static int seal(int fd)
 }
 
 /* A file of somebody's that was named by mistake is left alone. */
-static bool window_was_here(int fd, const struct stat *st)
+static bool window_was_here(int fd)
 {
 	uint32_t magic;
 
-	return !st->st_size ||
-	       (pread(fd, &magic, sizeof(magic), 0) == sizeof(magic) &&
-		magic == ION_MAGIC);
+	return pread(fd, &magic, sizeof(magic), 0) == sizeof(magic) &&
+	       magic == ION_MAGIC;
 }
 
 /* Truncating what another cell has mapped would kill it: hence the lock. */
-static int window_take_file(int fd)
+static int window_take_file(int fd, bool fresh)
 {
 	struct stat st;
 
@@ -109,7 +108,7 @@ static int window_take_file(int fd)
 		return -EINVAL;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? -EBUSY : -errno;
-	if (!window_was_here(fd, &st))
+	if (!fresh && !window_was_here(fd))
 		return -EEXIST;
 	/* Whoever still maps what an earlier run left must not see ours. */
 	return ftruncate(fd, 0) < 0 || fchmod(fd, 0600) < 0 ? -errno : 0;
@@ -117,13 +116,16 @@ static int window_take_file(int fd)
 
 static int window_create_file(const char *file)
 {
-	int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-	int fd = open(file, flags, 0600);
+	int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	int fd = open(file, flags | O_CREAT | O_EXCL, 0600);
+	bool fresh = fd >= 0;
 	int err;
 
+	if (!fresh && errno == EEXIST)
+		fd = open(file, flags);
 	if (fd < 0)
 		return -errno;
-	err = window_take_file(fd);
+	err = window_take_file(fd, fresh);
 	if (!err)
 		return fd;
 	close(fd);
