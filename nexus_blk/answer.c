@@ -59,10 +59,10 @@ static blk_status_t nxblk_status(struct nxblk_slot *slot,
 static void nxblk_complain(struct nxblk_queue *q, const struct nxblk_slot *slot,
 			   const struct nxblk_resp *resp)
 {
-	dev_err_ratelimited(&q->disk->idev->dev,
-			    "channel=%u generation=%u tag=%u op=%u status=%u done=%llu of %u\n",
-			    q->index, resp->generation, resp->tag, resp->op,
-			    resp->status, resp->done, slot->bytes);
+	nxblk_log(err, q->disk,
+		  "channel=%u generation=%u tag=%u op=%u status=%u done=%llu of %u\n",
+		  q->index, resp->generation, resp->tag, resp->op, resp->status,
+		  resp->done, slot->bytes);
 }
 
 /* The answer to a request that was ended before: its tag is free at last. */
@@ -171,8 +171,7 @@ static void nxblk_finish(struct nxblk_queue *q, struct nxblk_slot *slot,
  */
 void nxblk_reap(struct nxblk_queue *q)
 {
-	struct llist_node *list =
-		llist_reverse_order(llist_del_all(&q->done));
+	struct llist_node *list = llist_reverse_order(llist_del_all(&q->done));
 	struct nxblk_slot *slot, *next;
 	DEFINE_IO_COMP_BATCH(batch);
 
@@ -225,8 +224,8 @@ void nxblk_event(struct ion_channel *ch)
 static void nxblk_watch_hit(struct nxblk_queue *q, u64 took)
 {
 	struct nxblk_spin *s = &q->spin;
-	unsigned int want = clamp_t(u64, 2 * took, NXBLK_WATCH_MIN,
-				    NXBLK_WATCH_MAX);
+	unsigned int want =
+		clamp_t(u64, 2 * took, NXBLK_WATCH_MIN, NXBLK_WATCH_MAX);
 
 	q->spin_hits++;
 	s->misses = 0;
@@ -264,8 +263,7 @@ static void nxblk_watch_for(struct nxblk_queue *q, unsigned int budget)
 {
 	u64 start = ktime_get_ns(), now = start;
 
-	while (llist_empty(&q->done) && now - start < budget &&
-	       !need_resched()) {
+	while (llist_empty(&q->done) && now - start < budget && !need_resched()) {
 		ion_channel_try_receive(q->ch, nxblk_answer);
 		cpu_relax();
 		now = ktime_get_ns();

@@ -17,8 +17,8 @@ static u32 nxblk_channel_depth(const struct ion_channel *ch,
 			 1u << ch->entry.rsp.log2_entries);
 
 	if (features & NXBLK_F_INDIRECT)
-		depth = min_t(u64, depth, ch->entry.indirect.length /
-						  NXBLK_INDIRECT_STRIDE);
+		depth = min_t(u64, depth,
+			      ch->entry.indirect.length / NXBLK_INDIRECT_STRIDE);
 	return min(depth, NXBLK_MAX_DEPTH);
 }
 
@@ -39,16 +39,16 @@ static u64 nxblk_channel_features(const struct ion_channel *ch,
 static int nxblk_channel_offer_again(struct nxblk_queue *q, u32 depth,
 				     u64 features)
 {
-	struct device *dev = &q->disk->idev->dev;
-
 	if (depth < q->depth) {
-		dev_err(dev, "channel=%u: depth %u offered, must not fall below %u\n",
-			q->index, depth, q->depth);
+		nxblk_log(err, q->disk,
+			  "channel=%u: depth %u offered, must not fall below %u\n",
+			  q->index, depth, q->depth);
 		return -EINVAL;
 	}
 	if (q->features & ~features) {
-		dev_err(dev, "channel=%u: features %#llx offered, must still contain %#llx\n",
-			q->index, features, q->features);
+		nxblk_log(err, q->disk,
+			  "channel=%u: features %#llx offered, must still contain %#llx\n",
+			  q->index, features, q->features);
 		return -EINVAL;
 	}
 	return 0;
@@ -58,9 +58,9 @@ static int nxblk_channel_offer_first(struct nxblk_queue *q, u32 depth,
 				     u64 features)
 {
 	if (depth < 2) {
-		dev_err(&q->disk->idev->dev,
-			"channel=%u: depth %u offered, must be at least 2\n",
-			q->index, depth);
+		nxblk_log(err, q->disk,
+			  "channel=%u: depth %u offered, must be at least 2\n",
+			  q->index, depth);
 		return -EINVAL;
 	}
 	q->depth = depth;

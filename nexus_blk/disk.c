@@ -48,9 +48,9 @@ void nxblk_disk_set_state(struct nxblk_disk *d, enum nxblk_state state,
 			  const char *reason)
 {
 	if (d->state != NXBLK_WAITING && d->state != state)
-		dev_info(&d->idev->dev, "%s: %s -> %s, reason: %s\n",
-			 nxblk_disk_name(d), nxblk_state_name(d->state),
-			 nxblk_state_name(state), reason);
+		nxblk_log(info, d, "%s: %s -> %s, reason: %s\n",
+			  nxblk_disk_name(d), nxblk_state_name(d->state),
+			  nxblk_state_name(state), reason);
 	d->state = state;
 	strscpy(d->reason, reason, sizeof(d->reason));
 	trace_nxblk_state(d->index, nxblk_state_name(state), reason);
@@ -134,9 +134,8 @@ static int nxblk_queue_init(struct nxblk_disk *d, unsigned int index)
 	    ch->entry.rsp.entry_size != sizeof(struct nxblk_resp)) {
 		dev_err(&d->idev->dev,
 			"channel=%u: ring entries of %u and %u bytes, must be %zu and %zu\n",
-			index, ch->entry.req.entry_size,
-			ch->entry.rsp.entry_size, sizeof(struct nxblk_req),
-			sizeof(struct nxblk_resp));
+			index, ch->entry.req.entry_size, ch->entry.rsp.entry_size,
+			sizeof(struct nxblk_req), sizeof(struct nxblk_resp));
 		return -EINVAL;
 	}
 	q->disk = d;
@@ -194,8 +193,7 @@ static int nxblk_queues_init(struct nxblk_disk *d)
 /* nxblk<instance>, unless another window has an instance of the same number. */
 static int nxblk_disk_take_index(struct nxblk_disk *d)
 {
-	int index = ida_alloc_min(&nxblk_indexes, d->idev->instance,
-				  GFP_KERNEL);
+	int index = ida_alloc_min(&nxblk_indexes, d->idev->instance, GFP_KERNEL);
 
 	if (index < 0)
 		return index;
@@ -217,6 +215,8 @@ static struct nxblk_disk *nxblk_disk_alloc(struct ion_device *idev)
 	d->idev = idev;
 	d->nr_queues = idev->nr_channels;
 	mutex_init(&d->lock);
+	ratelimit_state_init(&d->log_limit, DEFAULT_RATELIMIT_INTERVAL,
+			     DEFAULT_RATELIMIT_BURST);
 	d->outage = NXBLK_OUTAGE_DEFAULT;
 	strscpy(d->reason, "host not seen yet", sizeof(d->reason));
 	INIT_DELAYED_WORK(&d->work, nxblk_info_work);

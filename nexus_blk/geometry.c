@@ -53,9 +53,8 @@ static void nxblk_geometry_queues(struct nxblk_disk *d)
 
 		d->features &= q->features;
 		d->depth = min(d->depth, q->depth);
-		q->max_runs = q->features & NXBLK_F_INDIRECT ?
-				      NXBLK_MAX_RUNS :
-				      NXBLK_INLINE_SEGS;
+		q->max_runs = q->features & NXBLK_F_INDIRECT ? NXBLK_MAX_RUNS :
+							       NXBLK_INLINE_SEGS;
 		q->max_runs = min(q->max_runs, d->cfg.max_segments);
 	}
 	/* The last tag is INFO's. */
@@ -147,8 +146,8 @@ void nxblk_geometry_refresh(struct nxblk_disk *d)
 	if (read_only != d->read_only) {
 		WRITE_ONCE(d->read_only, read_only);
 		set_disk_ro(d->disk, read_only);
-		dev_info(&d->idev->dev, "%s: now %s\n", nxblk_disk_name(d),
-			 read_only ? "read-only" : "writable");
+		nxblk_log(info, d, "%s: now %s\n", nxblk_disk_name(d),
+			  read_only ? "read-only" : "writable");
 	}
 	if (d->cfg.capacity != get_capacity(d->disk))
 		set_capacity_and_notify(d->disk, d->cfg.capacity);

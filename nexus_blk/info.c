@@ -86,8 +86,8 @@ static void nxblk_info_reject(struct nxblk_disk *d, const struct nxblk_fault *f)
 {
 	if (d->state == NXBLK_REFUSED && !strcmp(d->reason, f->what))
 		return;
-	dev_err(&d->idev->dev, "%s: INFO rejected (%d): %s; is %llu (%#llx)\n",
-		nxblk_disk_name(d), -EINVAL, f->what, f->value, f->value);
+	nxblk_log(err, d, "%s: INFO rejected (%d): %s; is %llu (%#llx)\n",
+		  nxblk_disk_name(d), -EINVAL, f->what, f->value, f->value);
 	/* Requests end by themselves already, and go on doing so. */
 	if (d->fail)
 		return;
@@ -171,9 +171,9 @@ static void nxblk_info_missing(struct nxblk_disk *d)
 	struct nxblk_queue *q = &d->queues[0];
 
 	if (!d->info_warned)
-		dev_warn(&d->idev->dev,
-			 "channel=0 generation=%u: INFO is not answered yet, waiting\n",
-			 q->generation);
+		nxblk_log(warn, d,
+			  "channel=0 generation=%u: INFO is not answered yet, waiting\n",
+			  q->generation);
 	d->info_warned = true;
 	nxblk_info_again(d);
 }

@@ -18,6 +18,7 @@
 #include <linux/kref.h>
 #include <linux/llist.h>
 #include <linux/mutex.h>
+#include <linux/ratelimit.h>
 #include <linux/workqueue.h>
 
 #include <nexus/nxblk_abi.h>
@@ -35,9 +36,9 @@
 #define NXBLK_MINORS 16
 /* Least data area of a queue: room for two pages of any kernel, twice. */
 #define NXBLK_DATA_MIN (256ull << 10)
-#define NXBLK_FEATURES                                                       \
-	(NXBLK_F_FLUSH | NXBLK_F_FUA | NXBLK_F_DISCARD | NXBLK_F_WRITE_ZEROES | \
-	 NXBLK_F_INDIRECT)
+#define NXBLK_FEATURES                                                         \
+	(NXBLK_F_FLUSH | NXBLK_F_FUA | NXBLK_F_DISCARD |                       \
+	 NXBLK_F_WRITE_ZEROES | NXBLK_F_INDIRECT)
 
 /**
  * struct nxblk_run - neighbouring chunks of a pool
@@ -211,6 +212,7 @@ enum nxblk_state {
 /**
  * struct nxblk_disk - one ion device, and the disk that it becomes
  * @ref: held by the driver and by the gendisk
+ * @log_limit: how often this disk is written about
  * @idev: valid until the driver is unbound
  * @disk: NULL before the first good answer to INFO
  * @added: the disk is known to user space; add_work and removal alone
@@ -242,6 +244,7 @@ enum nxblk_state {
  */
 struct nxblk_disk {
 	struct kref ref;
+	struct ratelimit_state log_limit;
 	struct ion_device *idev;
 	struct gendisk *disk;
 	bool added;
@@ -273,6 +276,13 @@ struct nxblk_disk {
 	unsigned int nr_queues;
 	struct nxblk_queue queues[];
 };
+
+/* The host decides how often there is something to say, for each disk apart. */
+#define nxblk_log(level, d, fmt, ...)                                          \
+	do {                                                                   \
+		if (__ratelimit(&(d)->log_limit))                              \
+			dev_##level(&(d)->idev->dev, fmt, ##__VA_ARGS__);      \
+	} while (0)
 
 /* main.c */
 extern int nxblk_major;

@@ -32,8 +32,8 @@ static unsigned long nxblk_outage_age(struct nxblk_disk *d)
 	if (d->state != NXBLK_LIVE)
 		age = jiffies - d->down_since;
 	for (i = 0; i < d->nr_queues; i++)
-		age = max(age, nsecs_to_jiffies(
-				       nxblk_queue_oldest(&d->queues[i])));
+		age = max(age,
+			  nsecs_to_jiffies(nxblk_queue_oldest(&d->queues[i])));
 	return age;
 }
 
@@ -56,8 +56,7 @@ static bool nxblk_outage_bounded(const struct nxblk_disk *d)
 	case NXBLK_LIVE:
 	case NXBLK_DOWN:
 	case NXBLK_REFUSED:
-		return d->disk && d->outage != NXBLK_OUTAGE_REQUEUE &&
-		       !d->fail;
+		return d->disk && d->outage != NXBLK_OUTAGE_REQUEUE && !d->fail;
 	default:
 		return false;
 	}
@@ -70,8 +69,7 @@ static void nxblk_outage_drain(struct nxblk_disk *d)
 
 	for (i = 0; i < d->nr_queues; i++)
 		if (nxblk_queue_oldest(&d->queues[i]))
-			ion_channel_fault(d->queues[i].ch,
-					  ION_REASON_IO);
+			ion_channel_fault(d->queues[i].ch, ION_REASON_UNANSWERED);
 }
 
 /**
@@ -95,8 +93,8 @@ void nxblk_outage_fail(struct nxblk_disk *d, enum nxblk_state state,
 	for (i = 0; i < d->nr_queues; i++)
 		n += nxblk_queue_end_all(&d->queues[i], status);
 	if (n)
-		dev_err(&d->idev->dev, "%s: %u requests ended unanswered\n",
-			nxblk_disk_name(d), n);
+		nxblk_log(err, d, "%s: %u requests ended unanswered\n",
+			  nxblk_disk_name(d), n);
 	nxblk_disk_resume(d);
 	d->want_info = true;
 	nxblk_disk_kick(d);
@@ -164,10 +162,10 @@ enum blk_eh_timer_return nxblk_outage_timeout(struct request *rq)
 	if (atomic_read(&slot->state) != NXBLK_SLOT_IN_FLIGHT || slot->rq != rq)
 		return BLK_EH_DONE;
 	if (!test_and_set_bit(0, &d->silent))
-		dev_warn(&d->idev->dev,
-			 "%s: channel=%u generation=%u tag=%d: no answer for %llu ms, waiting\n",
-			 nxblk_disk_name(d), q->index, q->generation, rq->tag,
-			 div_u64(ktime_get_ns() - slot->issued, NSEC_PER_MSEC));
+		nxblk_log(warn, d,
+			  "%s: channel=%u generation=%u tag=%d: no answer for %llu ms, waiting\n",
+			  nxblk_disk_name(d), q->index, q->generation, rq->tag,
+			  div_u64(ktime_get_ns() - slot->issued, NSEC_PER_MSEC));
 	queue_delayed_work(nxblk_wq, &d->outage_work, 0);
 	return BLK_EH_RESET_TIMER;
 }

@@ -239,6 +239,9 @@ void nxblk_queue_drained(struct nxblk_queue *q)
 		struct nxblk_slot *slot = &q->slots[tag];
 		struct request *rq = slot->rq;
 
+		/* What an earlier host said of the disk counts no more. */
+		if (!rq && nxblk_queue_release(q, slot, NXBLK_SLOT_ANSWERED))
+			continue;
 		if (nxblk_queue_release(q, slot, NXBLK_SLOT_QUARANTINE))
 			atomic_dec(&q->disk->quarantined);
 		else if (nxblk_queue_release(q, slot, NXBLK_SLOT_IN_FLIGHT) &&

@@ -32,9 +32,18 @@
 #define ION_CLOSE_SILENT_MS 100
 #define ION_CLOSE_LOOK_MS 20
 
-#define ch_log(level, ch, fmt, ...)                                     \
-	dev_##level(&(ch)->idev->dev, "channel=%u generation=%llu " fmt, \
-		    (ch)->index, (ch)->end.generation, ##__VA_ARGS__)
+/*
+ * The host decides how often a channel has something to say: each has a limit of
+ * its own, so that a noisy one does not silence the others.
+ */
+#define ch_log(level, ch, fmt, ...)                                            \
+	do {                                                                   \
+		if (__ratelimit(&(ch)->log_limit))                             \
+			dev_##level(&(ch)->idev->dev,                          \
+				    "channel=%u generation=%llu " fmt,         \
+				    (ch)->index, (ch)->end.generation,         \
+				    ##__VA_ARGS__);                            \
+	} while (0)
 
 static const char *const ion_reason_names[ION_REASON_COUNT] = {
 	[ION_REASON_NONE] = "none",
@@ -52,6 +61,7 @@ static const char *const ion_reason_names[ION_REASON_COUNT] = {
 	[ION_REASON_LIMITS] = "limits",
 	[ION_REASON_REMOVED] = "removed",
 	[ION_REASON_IO] = "io",
+	[ION_REASON_UNANSWERED] = "unanswered",
 };
 
 /**
@@ -75,14 +85,14 @@ void ion_channel_init(struct ion_channel *ch, struct ion_device *idev,
 	ch->index = index;
 	ch->entry = *entry;
 	ch->data = entry->data.length ? w->base + entry->data.offset : NULL;
-	ch->indirect = entry->indirect.length ?
-			       w->base + entry->indirect.offset :
-			       NULL;
-	ch->config = entry->config.length ? w->base + entry->config.offset :
-					    NULL;
+	ch->indirect = entry->indirect.length ? w->base + entry->indirect.offset :
+						NULL;
+	ch->config = entry->config.length ? w->base + entry->config.offset : NULL;
 	mutex_init(&ch->lock);
 	spin_lock_init(&ch->prod_lock);
 	spin_lock_init(&ch->cons_lock);
+	ratelimit_state_init(&ch->log_limit, DEFAULT_RATELIMIT_INTERVAL,
+			     DEFAULT_RATELIMIT_BURST);
 	INIT_LIST_HEAD(&ch->vector_node);
 	ion_guest_bind(&ch->end, w->base, entry);
 	ch->state = ION_CH_CLOSED;
@@ -149,14 +159,16 @@ static void ion_channel_try_up(struct ion_channel *ch)
 
 	if (!ion_guest_offer(&ch->end, &o))
 		return;
-	if (ch->state == ION_CH_REFUSED &&
-	    o.generation == ch->refused_generation)
+	if (ch->state == ION_CH_REFUSED && o.generation == ch->refused_generation)
 		return;
 	ret = ch->ops->offer(ch, &o, &t);
 	if (ret) {
 		ch->refused_generation = o.generation;
 		ion_channel_set_state(ch, ION_CH_REFUSED);
-		ch_log(err, ch, "offer %llu refused (%d), the channel stays down\n",
+		ion_guest_set_state(&ch->end, ION_GUEST_LATCHED,
+				    ION_REASON_LIMITS);
+		ch_log(err, ch,
+		       "offer %llu refused (%d), the channel stays down\n",
 		       o.generation, ret);
 		return;
 	}
@@ -180,8 +192,8 @@ static void ion_channel_down(struct ion_channel *ch,
 
 static void ion_channel_back_off(struct ion_channel *ch, const char *why)
 {
-	if (time_after(jiffies, ch->up_since +
-				msecs_to_jiffies(ION_BACKOFF_FORGET_MS)))
+	if (time_after(jiffies,
+		       ch->up_since + msecs_to_jiffies(ION_BACKOFF_FORGET_MS)))
 		ch->backoff_ms = 0;
 	ch->backoff_ms = clamp(ch->backoff_ms * 2, ION_BACKOFF_MIN_MS,
 			       ION_BACKOFF_MAX_MS);
@@ -194,10 +206,7 @@ static void ion_channel_latched(struct ion_channel *ch)
 	u32 reason = READ_ONCE(ch->latch);
 
 	ch->stats.latches++;
-	dev_err_ratelimited(&ch->idev->dev,
-			    "channel=%u generation=%llu latched reason=%s\n",
-			    ch->index, ch->end.generation,
-			    ion_reason_name(reason));
+	ch_log(err, ch, "latched reason=%s\n", ion_reason_name(reason));
 	ion_guest_set_state(&ch->end, ION_GUEST_LATCHED, reason);
 	ion_channel_ring(ch);
 	ion_channel_back_off(ch, ion_reason_name(reason));
@@ -210,10 +219,8 @@ static void ion_channel_lost(struct ion_channel *ch)
 	u32 reason = ion_read(&ch->end.theirs->reason);
 
 	if (state == ION_HOST_LATCHED) {
-		dev_err_ratelimited(&ch->idev->dev,
-				    "channel=%u generation=%llu latched by the host reason=%s\n",
-				    ch->index, ch->end.generation,
-				    ion_reason_name(reason));
+		ch_log(err, ch, "latched by the host reason=%s\n",
+		       ion_reason_name(reason));
 		ion_channel_back_off(ch, ion_reason_name(reason));
 		return;
 	}
@@ -244,7 +251,8 @@ static void ion_channel_safety_poll(struct ion_channel *ch)
 	before = READ_ONCE(ch->stats.received);
 	ch->ops->event(ch);
 	if (!ch->stats.rescued && READ_ONCE(ch->stats.received) != before)
-		ch_log(warn, ch, "doorbells get lost, answers come by the safety poll\n");
+		ch_log(warn, ch,
+		       "doorbells get lost, answers come by the safety poll\n");
 	ch->stats.rescued += READ_ONCE(ch->stats.received) - before;
 	ch->waiting = false;
 }
@@ -397,8 +405,7 @@ static bool ion_channel_wait_drained(struct ion_channel *ch)
 	struct ion_offer o;
 
 	for (;;) {
-		if (wait_event_timeout(w->changed,
-				       ion_guest_offer(&ch->end, &o),
+		if (wait_event_timeout(w->changed, ion_guest_offer(&ch->end, &o),
 				       msecs_to_jiffies(ION_CLOSE_LOOK_MS)))
 			return true;
 		limit_ms = ion_window_host_alive(w) ? ION_CLOSE_MS :
@@ -527,8 +534,7 @@ EXPORT_SYMBOL_GPL(ion_channel_flush);
  * Hand over what is there, at most one ring's worth, so that a host that
  * produces without end cannot hold a CPU. Returns the number handed over.
  */
-static unsigned int ion_channel_consume(struct ion_channel *ch,
-					ion_receive_fn fn)
+static unsigned int ion_channel_consume(struct ion_channel *ch, ion_receive_fn fn)
 {
 	struct ion_cons *rsp = &ch->end.rsp;
 	u8 msg[ION_MAX_ENTRY_SIZE] __aligned(8);

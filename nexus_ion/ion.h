@@ -22,6 +22,7 @@
 
 #include <linux/device.h>
 #include <linux/mutex.h>
+#include <linux/ratelimit.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
@@ -121,6 +122,7 @@ struct ion_channel_stats {
  * @waiting: the safety poll saw an answer lie at @waiting_at
  * @waiting_at: consumer index at that time
  * @config_sequence: first word of @config as last reported
+ * @log_limit: how often this channel is written about
  * @stats: counters, each written under the lock of its end or @lock
  */
 struct ion_channel {
@@ -149,6 +151,7 @@ struct ion_channel {
 	bool waiting;
 	u32 waiting_at;
 	u32 config_sequence;
+	struct ratelimit_state log_limit;
 	struct ion_channel_stats stats;
 };
 

@@ -116,7 +116,7 @@ EXPORT_SYMBOL_GPL(ion_loopback_start);
 
 /**
  * ion_loopback_ring - the host rings a vector of the guest
- * @lb: loopback; not after ion_loopback_stop() has returned
+ * @lb: loopback; not once ion_loopback_destroy() has been called
  * @vector: checked, since the host took it from the guest's record
  *
  * Context: any.

@@ -31,11 +31,11 @@ static const struct ion_host_header *ion_window_host(struct ion_window *w)
 static void ion_window_complain(struct ion_window *w, const struct ion_fault *f)
 {
 	if (f->index < 0)
-		pr_err("%s: window rejected: %s, is %#llx\n", w->provider,
-		       f->what, f->value);
+		pr_err_ratelimited("%s: window rejected: %s, is %#llx\n",
+				   w->provider, f->what, f->value);
 	else
-		pr_err("%s: window rejected: directory entry %d: %s, is %#llx\n",
-		       w->provider, f->index, f->what, f->value);
+		pr_err_ratelimited("%s: window rejected: directory entry %d: %s, is %#llx\n",
+				   w->provider, f->index, f->what, f->value);
 }
 
 /**
@@ -161,8 +161,7 @@ static void ion_window_populate(struct ion_window *w,
  * A host that came back must offer the channels that we know, where they were:
  * the drivers hold pointers into them.
  */
-static bool ion_window_same(struct ion_window *w,
-			    const struct ion_dir_entry *dir)
+static bool ion_window_same(struct ion_window *w, const struct ion_dir_entry *dir)
 {
 	struct ion_device *idev;
 	unsigned int i = 0, q;
@@ -189,14 +188,13 @@ static int ion_window_scan(struct ion_window *w, u64 generation)
 		ret = -ENODEV;
 	} else if (!w->scanned) {
 		pr_info("%s: window generation=%llu length=%llu channels=%u\n",
-			w->provider, generation, w->hdr.length,
-			w->hdr.dir_count);
+			w->provider, generation, w->hdr.length, w->hdr.dir_count);
 		w->scanned = true;
 		ion_window_greet(w);
 		ion_window_populate(w, dir);
 	} else if (!ion_window_same(w, dir)) {
-		pr_err("%s: window generation=%llu refused: its channels differ from those in use\n",
-		       w->provider, generation);
+		pr_err_ratelimited("%s: window generation=%llu refused: its channels differ from those in use\n",
+				   w->provider, generation);
 		ret = -ENODEV;
 	}
 	kvfree(dir);
@@ -298,9 +296,8 @@ void ion_window_busy(struct ion_window *w)
  */
 bool ion_window_host_alive(struct ion_window *w)
 {
-	return time_before(jiffies,
-			   READ_ONCE(w->heartbeat_at) +
-				   msecs_to_jiffies(ION_HOST_SILENT_MS));
+	return time_before(jiffies, READ_ONCE(w->heartbeat_at) +
+					    msecs_to_jiffies(ION_HOST_SILENT_MS));
 }
 
 /**

@@ -28,6 +28,7 @@ static const char *const reason_names[ION_REASON_COUNT] = {
 	[ION_REASON_LIMITS] = "limits",
 	[ION_REASON_REMOVED] = "removed",
 	[ION_REASON_IO] = "window",
+	[ION_REASON_UNANSWERED] = "request unanswered",
 };
 
 /*

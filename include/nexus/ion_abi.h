@@ -133,9 +133,12 @@ enum ion_guest_state {
  * @ION_REASON_CLASS: handshake: unknown class
  * @ION_REASON_VECTOR: handshake: vector the guest does not have
  * @ION_REASON_GUEST_STATE: guest state is none of &enum ion_guest_state
- * @ION_REASON_LIMITS: a new generation offers less than the former one did
+ * @ION_REASON_LIMITS: the guest refuses an offer, for instance of less than the
+ *	former one (guest latches; it waits for another generation)
  * @ION_REASON_REMOVED: the host took the channel out of service
- * @ION_REASON_IO: the window itself failed (truncated file, SIGBUS)
+ * @ION_REASON_IO: the window itself failed
+ * @ION_REASON_UNANSWERED: a request has been unanswered for longer than its user
+ *	waits (guest latches, to have it drained)
  */
 enum ion_reason {
 	ION_REASON_NONE = 0,
@@ -153,6 +156,7 @@ enum ion_reason {
 	ION_REASON_LIMITS = 12,
 	ION_REASON_REMOVED = 13,
 	ION_REASON_IO = 14,
+	ION_REASON_UNANSWERED = 15,
 	ION_REASON_COUNT
 };
 
