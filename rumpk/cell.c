@@ -242,7 +242,7 @@ int cell_start(struct cell *c, bool again)
 		window_restart(&c->window);
 	else
 		window_publish(&c->window, instance);
-	return window_start_beat(&c->window);
+	return beat_start(&c->beat, (struct ion_host_header *)c->window.base);
 }
 
 static void disk_resize(struct cell *c, unsigned int i)
@@ -354,7 +354,7 @@ void cell_release(struct cell *c)
 {
 	unsigned int i;
 
-	window_stop_beat(&c->window);
+	beat_stop(&c->beat);
 	for (i = 0; i < c->count; i++) {
 		hal_close(c->disk[i].hal);
 		valve_exit(&c->channel[i].valve);

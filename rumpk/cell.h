@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "beat.h"
 #include "channel.h"
 #include "cspace.h"
 #include "keeper.h"
@@ -24,6 +25,7 @@
  * @disk: the disks
  * @channel: one a disk
  * @count: of them
+ * @beat: heartbeat, and watch over the loop
  * @poller: how long to look before sleeping
  * @epoll: what the loop sleeps on
  * @signals: signalfd; -1: none
@@ -39,6 +41,7 @@ struct cell {
 	struct valve_disk disk[WINDOW_MAX_DISKS];
 	struct cell_channel channel[WINDOW_MAX_DISKS];
 	unsigned int count;
+	struct beat beat;
 	struct poller poller;
 	int epoll;
 	int signals;

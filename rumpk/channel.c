@@ -33,7 +33,8 @@ static const char *const reason_names[ION_REASON_COUNT] = {
 
 /*
  * Whoever holds a doorbell's other copies can fill it and make it blocking: a
- * bell that is full has been rung, and is not waited for.
+ * bell that is full has been rung, and is not waited for. Who fills it just now
+ * makes this thread wait until it is interrupted (beat.h).
  */
 static void channel_ring(struct cell_channel *ch, unsigned int vector)
 {

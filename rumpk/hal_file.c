@@ -426,7 +426,10 @@ static int file_sync(struct hal *hal)
 {
 	struct hal_file *f = container_of(hal, struct hal_file, hal);
 
-	return fdatasync(f->img.fd) < 0 ? -errno : 0;
+	while (fdatasync(f->img.fd) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
 }
 
 static void file_close(struct hal *hal)

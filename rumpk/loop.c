@@ -260,6 +260,7 @@ int cell_loop(struct cell *c)
 	while (!c->stop) {
 		bool progress = cell_round(c);
 
+		beat_turn(&c->beat);
 		now = now_ns();
 		if (progress)
 			poller_busy(&c->poller);

@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ivshmem.h"
@@ -21,7 +19,6 @@
 #define MIN_SECTORS 128u
 /* Beside the largest request, a channel's data area must hold a little more. */
 #define SPARE_BYTES 65536u
-#define BEAT_MS 50
 
 static void plan_spec(struct ion_channel_spec *spec, uint32_t n, uint32_t depth)
 {
@@ -315,53 +312,4 @@ void window_set_config(struct window *w, uint32_t disk,
 	       sizeof(*page) - head);
 	config->sequence = (config->sequence | 1) + 1;
 	ion_store_release(&page->sequence, config->sequence);
-}
-
-static void *beat_main(void *arg)
-{
-	const struct timespec pause = { .tv_nsec = BEAT_MS * 1000000l };
-	struct window *w = arg;
-	uint64_t beat = ion_read(&window_header(w)->heartbeat);
-
-	while (!__atomic_load_n(&w->stop_beat, __ATOMIC_RELAXED)) {
-		ion_write(&window_header(w)->heartbeat, ++beat);
-		nanosleep(&pause, NULL);
-	}
-	return NULL;
-}
-
-/**
- * window_start_beat - show a guest that the host lives
- * @w: published window
- *
- * From a thread that does no I/O, so that a slow disk does not look like death.
- *
- * Return: 0 or -errno.
- */
-int window_start_beat(struct window *w)
-{
-	sigset_t all;
-	sigset_t before;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&w->beat, NULL, beat_main, w);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	w->beating = err == 0;
-	return -err;
-}
-
-/**
- * window_stop_beat - undo window_start_beat()
- * @w: window
- */
-void window_stop_beat(struct window *w)
-{
-	if (!w->beating)
-		return;
-	__atomic_store_n(&w->stop_beat, true, __ATOMIC_RELAXED);
-	pthread_join(w->beat, NULL);
-	w->beating = false;
-	w->stop_beat = false;
 }

@@ -6,7 +6,6 @@
 #ifndef RUMPK_WINDOW_H
 #define RUMPK_WINDOW_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -71,17 +70,11 @@ struct window_record {
  * @base: start of the mapping
  * @plan: how it is laid out
  * @record: shared with the rumpks before and after, with nobody else
- * @beat: the heartbeat's thread
- * @stop_beat: asks it to end
- * @beating: it runs
  */
 struct window {
 	uint8_t *base;
 	struct window_plan plan;
 	struct window_record *record;
-	pthread_t beat;
-	bool stop_beat;
-	bool beating;
 };
 
 bool window_plan(struct window_plan *p, uint64_t length, uint32_t disks);
@@ -95,7 +88,5 @@ bool window_repair(struct window *w);
 void window_gone(struct window *w);
 void window_set_config(struct window *w, uint32_t disk,
 		       struct nxblk_config *config);
-int window_start_beat(struct window *w);
-void window_stop_beat(struct window *w);
 
 #endif /* RUMPK_WINDOW_H */

@@ -13,7 +13,12 @@
 
 #include "rumpk/confine.h"
 
-enum { CAN_SET_UP = 1, CAN_REGISTER = 2, CAN_GAIN = 4, NOT_CONFINED = 8 };
+enum {
+	CAN_SET_UP = 1,
+	CAN_REGISTER = 2,
+	CAN_GAIN = 4,
+	NOT_CONFINED = 8
+};
 
 static int try_all(void)
 {
@@ -23,8 +28,7 @@ static int try_all(void)
 		return NOT_CONFINED;
 	if (syscall(SYS_io_uring_setup, 1, NULL) >= 0 || errno != EPERM)
 		can |= CAN_SET_UP;
-	if (syscall(SYS_io_uring_register, -1, 0, NULL, 0) >= 0 ||
-	    errno != EPERM)
+	if (syscall(SYS_io_uring_register, -1, 0, NULL, 0) >= 0 || errno != EPERM)
 		can |= CAN_REGISTER;
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		can |= CAN_GAIN;
