@@ -127,7 +127,7 @@ static bool nxblk_pool_try(struct nxblk_pool *p, struct nxblk_slot *slot,
 /**
  * nxblk_pool_take - take chunks for a request's buffer
  * @p: pool
- * @slot: @bytes set, at most half of the pool
+ * @slot: @bytes set, at most what the pool holds
  * @max_runs: most segments, 1 .. NXBLK_MAX_RUNS
  *
  * When it returns false the caller must turn the request away with
@@ -299,9 +299,8 @@ static void nxblk_cursor_set(struct nxblk_cursor *c, const struct nxblk_pool *p,
 	c->left = (u32)run->count << p->shift;
 }
 
-static void nxblk_copy_piece(const struct nxblk_pool *p,
-			     struct nxblk_cursor *c, u8 *page, u32 len,
-			     bool to_window)
+static void nxblk_copy_piece(const struct nxblk_pool *p, struct nxblk_cursor *c,
+			     u8 *page, u32 len, bool to_window)
 {
 	while (len) {
 		u32 n;
@@ -329,7 +328,8 @@ static void nxblk_copy_all(const struct nxblk_pool *p, struct nxblk_slot *slot,
 	struct bio_vec bv;
 
 	nxblk_cursor_set(&c, p, &slot->runs[0]);
-	rq_for_each_segment(bv, slot->rq, iter) {
+	rq_for_each_segment(bv, slot->rq, iter)
+	{
 		u8 *page = bvec_kmap_local(&bv);
 
 		nxblk_copy_piece(p, &c, page, bv.bv_len, to_window);

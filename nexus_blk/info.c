@@ -118,14 +118,14 @@ static void nxblk_info_denied(struct nxblk_disk *d, blk_status_t status)
 		nxblk_outage_fail(d, NXBLK_REFUSED, BLK_STS_TARGET, why);
 }
 
-/* Most sectors of a READ or WRITE: half of what the smallest pool can hold. */
+/* Most sectors of a READ or WRITE: what the smallest pool holds. */
 static u32 nxblk_info_most_sectors(struct nxblk_disk *d)
 {
 	u64 most = NXBLK_MAX_BYTES;
 	unsigned int i;
 
 	for (i = 0; i < d->nr_queues; i++)
-		most = min(most, nxblk_pool_bytes(&d->queues[i].pool) / 2);
+		most = min(most, nxblk_pool_bytes(&d->queues[i].pool));
 	return most >> SECTOR_SHIFT;
 }
 
