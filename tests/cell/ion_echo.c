@@ -52,14 +52,26 @@ static struct echo_host echo_host;
 static struct echo_client echo_clients[ECHO_CHANNELS];
 
 static const struct ion_channel_spec echo_spec[ECHO_CHANNELS] = {
-	{ .kind = ION_KIND_TEST, .instance = 0, .queue = 0, .host_vector = 0,
-	  .log2_entries = ECHO_LOG2_ENTRIES, .req_size = sizeof(struct echo_msg),
+	{ .kind = ION_KIND_TEST,
+	  .instance = 0,
+	  .queue = 0,
+	  .host_vector = 0,
+	  .log2_entries = ECHO_LOG2_ENTRIES,
+	  .req_size = sizeof(struct echo_msg),
 	  .rsp_size = sizeof(struct echo_msg) },
-	{ .kind = ION_KIND_TEST, .instance = 0, .queue = 1, .host_vector = 1,
-	  .log2_entries = ECHO_LOG2_ENTRIES, .req_size = sizeof(struct echo_msg),
+	{ .kind = ION_KIND_TEST,
+	  .instance = 0,
+	  .queue = 1,
+	  .host_vector = 1,
+	  .log2_entries = ECHO_LOG2_ENTRIES,
+	  .req_size = sizeof(struct echo_msg),
 	  .rsp_size = sizeof(struct echo_msg) },
-	{ .kind = ION_KIND_TEST, .instance = 1, .queue = 0, .host_vector = 2,
-	  .log2_entries = ECHO_LOG2_ENTRIES, .req_size = sizeof(struct echo_msg),
+	{ .kind = ION_KIND_TEST,
+	  .instance = 1,
+	  .queue = 0,
+	  .host_vector = 2,
+	  .log2_entries = ECHO_LOG2_ENTRIES,
+	  .req_size = sizeof(struct echo_msg),
 	  .rsp_size = sizeof(struct echo_msg) },
 };
 
@@ -177,8 +189,7 @@ static u32 echo_receive(struct ion_channel *ch, const void *data)
 	struct echo_client *c = echo_client(ch);
 	const struct echo_msg *msg = data;
 
-	if (msg->number != c->received ||
-	    msg->check != echo_check(c->received))
+	if (msg->number != c->received || msg->check != echo_check(c->received))
 		c->wrong++;
 	c->received++;
 	echo_fill(ch);
@@ -254,8 +265,7 @@ static int echo_verdict(void)
 	for (i = 0; i < ECHO_CHANNELS; i++) {
 		struct echo_client *c = &echo_clients[i];
 
-		if (!wait_for_completion_timeout(&c->done,
-						 ECHO_SECONDS * HZ) ||
+		if (!wait_for_completion_timeout(&c->done, ECHO_SECONDS * HZ) ||
 		    c->wrong || c->received != ECHO_MESSAGES) {
 			pr_err("channel %d: %llu sent, %llu received, %llu wrong\n",
 			       i, c->sent, c->received, c->wrong);

@@ -8,11 +8,12 @@
 source "$(dirname "$0")/../common.sh"
 
 cell --size 16M --no-load --timeout 180 -- sh -c '
+	now() { cut -d " " -f 1 /proc/uptime | tr -d .; }
 	for i in $(seq 10); do
-		start=$(cut -d . -f 1 /proc/uptime)
+		start=$(now)
 		insmod /lib/modules/nexus_ion.ko && insmod /lib/modules/nexus_blk.ko || exit 1
 		until [ -b /dev/nxblk0 ]; do
-			[ $(($(cut -d . -f 1 /proc/uptime) - start)) -le 3 ] || exit 2
+			[ $(($(now) - start)) -le 200 ] || exit 2
 		done
 		if [ $i -gt 1 ]; then
 			head -c 65536 /dev/nxblk0 | cmp - /last || exit 3

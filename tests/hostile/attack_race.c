@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FLIPS 30000000ull
+#define FLIPS 100000000ull
 #define BATCHES 500u
 #define DEPTH 16u
 #define SECTORS 8u
