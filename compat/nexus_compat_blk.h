@@ -90,7 +90,7 @@ compat_alloc_disk_limits(struct blk_mq_tag_set *set,
 
 #define queue_limits compat_queue_limits
 #undef blk_mq_alloc_disk
-#define blk_mq_alloc_disk(set, lim, data) \
+#define blk_mq_alloc_disk(set, lim, data)                                      \
 	compat_alloc_disk_limits(set, lim, data)
 #endif /* !HAVE_QUEUE_LIMITS_FEATURES */
 
@@ -126,17 +126,16 @@ static inline void rq_list_add_tail(struct rq_list *rl, struct request *rq)
 }
 
 /* A queue_rqs() that is given a bare chain, around one that takes a list. */
-#define COMPAT_DEFINE_QUEUE_RQS(fn)                              \
-	static void compat_##fn(struct request **chain)          \
-	{                                                        \
-		struct rq_list rl = { .head = *chain };          \
-								 \
-		for (rl.tail = rl.head;                          \
-		     rl.tail && rl.tail->rq_next;                \
-		     rl.tail = rl.tail->rq_next)                 \
-			;                                        \
-		fn(&rl);                                         \
-		*chain = rl.head;                                \
+#define COMPAT_DEFINE_QUEUE_RQS(fn)                                            \
+	static void compat_##fn(struct request **chain)                        \
+	{                                                                      \
+		struct rq_list rl = { .head = *chain };                        \
+                                                                               \
+		for (rl.tail = rl.head; rl.tail && rl.tail->rq_next;           \
+		     rl.tail = rl.tail->rq_next)                               \
+			;                                                      \
+		fn(&rl);                                                       \
+		*chain = rl.head;                                              \
 	}
 #define COMPAT_QUEUE_RQS(fn) compat_##fn
 #else

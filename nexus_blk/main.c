@@ -45,8 +45,7 @@ static int nxblk_set_transport(const char *val, const struct kernel_param *kp)
 
 static int nxblk_get_transport(char *buf, const struct kernel_param *kp)
 {
-	return sysfs_emit(buf, "%s\n",
-			  nxblk_transports[nxblk_transport_param]);
+	return sysfs_emit(buf, "%s\n", nxblk_transports[nxblk_transport_param]);
 }
 
 static const struct kernel_param_ops nxblk_transport_ops = {
@@ -54,8 +53,9 @@ static const struct kernel_param_ops nxblk_transport_ops = {
 	.get = nxblk_get_transport,
 };
 module_param_cb(transport, &nxblk_transport_ops, NULL, 0444);
-MODULE_PARM_DESC(transport,
-		 "auto (default): windows of a host; an in-memory disk when the machine has none; ion: windows alone; loopback: an in-memory disk always");
+MODULE_PARM_DESC(
+	transport,
+	"auto (default): windows of a host; an in-memory disk when the machine has none; ion: windows alone; loopback: an in-memory disk always");
 
 /**
  * nxblk_transport - how a device reaches its host, for sysfs

@@ -119,7 +119,8 @@ void nxblk_store_zero(struct nxblk_store *s, u64 at, u64 len)
 	pages = len >> PAGE_SHIFT;
 	if (pages) {
 		xa_for_each_range(&s->pages, index, page, at >> PAGE_SHIFT,
-				  (at >> PAGE_SHIFT) + pages - 1) {
+				  (at >> PAGE_SHIFT) + pages - 1)
+		{
 			xa_erase(&s->pages, index);
 			free_page((unsigned long)page);
 		}

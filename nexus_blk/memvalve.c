@@ -33,9 +33,9 @@
 #define MEMVALVE_MB_MAX (1u << 20)
 /* The heartbeat is due ten times a second. */
 #define MEMVALVE_BEAT (HZ / 20)
-#define MEMVALVE_FEATURES                                                    \
-	(NXBLK_F_FLUSH | NXBLK_F_FUA | NXBLK_F_DISCARD | NXBLK_F_WRITE_ZEROES | \
-	 NXBLK_F_INDIRECT)
+#define MEMVALVE_FEATURES                                                      \
+	(NXBLK_F_FLUSH | NXBLK_F_FUA | NXBLK_F_DISCARD |                       \
+	 NXBLK_F_WRITE_ZEROES | NXBLK_F_INDIRECT)
 
 /**
  * struct memvalve_queue - one channel, seen from the host
@@ -126,8 +126,9 @@ static const struct kernel_param_ops memvalve_mb_ops = {
 	.get = param_get_uint,
 };
 module_param_cb(loopback_mb, &memvalve_mb_ops, &loopback_mb, 0644);
-MODULE_PARM_DESC(loopback_mb,
-		 "size of the in-memory disk in MiB (default 64); can be changed while loaded");
+MODULE_PARM_DESC(
+	loopback_mb,
+	"size of the in-memory disk in MiB (default 64); can be changed while loaded");
 
 static int memvalve_set_bs(const char *val, const struct kernel_param *kp)
 {
@@ -167,8 +168,9 @@ static const struct kernel_param_ops memvalve_ro_ops = {
 	.get = param_get_bool,
 };
 module_param_cb(loopback_ro, &memvalve_ro_ops, &loopback_ro, 0644);
-MODULE_PARM_DESC(loopback_ro,
-		 "the in-memory disk is read-only (default 0); can be changed while loaded");
+MODULE_PARM_DESC(
+	loopback_ro,
+	"the in-memory disk is read-only (default 0); can be changed while loaded");
 
 /* Requests */
 
@@ -281,8 +283,9 @@ static bool memvalve_serve(struct memvalve *mv, struct memvalve_queue *q)
 	u32 room = ion_prod_free(&q->end.rsp);
 
 	if (q->end.req.broken || q->end.rsp.broken) {
-		memvalve_latch(mv, q, q->end.req.broken ? ION_REASON_REQ_PROD :
-							  ION_REASON_RSP_CONS);
+		memvalve_latch(mv, q,
+			       q->end.req.broken ? ION_REASON_REQ_PROD :
+						   ION_REASON_RSP_CONS);
 		return false;
 	}
 	n = min(n, room);

@@ -244,8 +244,7 @@ void nxblk_queue_drained(struct nxblk_queue *q)
 			continue;
 		if (nxblk_queue_release(q, slot, NXBLK_SLOT_QUARANTINE))
 			atomic_dec(&q->disk->quarantined);
-		else if (nxblk_queue_release(q, slot, NXBLK_SLOT_IN_FLIGHT) &&
-			 rq)
+		else if (nxblk_queue_release(q, slot, NXBLK_SLOT_IN_FLIGHT) && rq)
 			blk_mq_requeue_request(rq, false);
 	}
 }

@@ -76,8 +76,8 @@ static ssize_t generation_show(struct device *dev,
 }
 static DEVICE_ATTR_RO(generation);
 
-static ssize_t transport_show(struct device *dev,
-			      struct device_attribute *attr, char *buf)
+static ssize_t transport_show(struct device *dev, struct device_attribute *attr,
+			      char *buf)
 {
 	struct nxblk_disk *d = nxblk_dev_disk(dev);
 
@@ -136,21 +136,21 @@ static ssize_t outage_timeout_store(struct device *dev,
 static DEVICE_ATTR_RW(outage_timeout);
 
 /* Counters: the sum over the queues of whatever @expr says of queue q. */
-#define NXBLK_COUNTER(name, expr)                                          \
-	static ssize_t name##_show(struct device *dev,                     \
-				   struct device_attribute *attr, char *buf) \
-	{                                                                  \
-		struct nxblk_disk *d = nxblk_dev_disk(dev);                \
-		u64 sum = 0;                                               \
-		unsigned int i;                                            \
-									   \
-		for (i = 0; i < d->nr_queues; i++) {                       \
-			const struct nxblk_queue *q = &d->queues[i];       \
-									   \
-			sum += (expr);                                     \
-		}                                                          \
-		return sysfs_emit(buf, "%llu\n", sum);                     \
-	}                                                                  \
+#define NXBLK_COUNTER(name, expr)                                              \
+	static ssize_t name##_show(struct device *dev,                         \
+				   struct device_attribute *attr, char *buf)   \
+	{                                                                      \
+		struct nxblk_disk *d = nxblk_dev_disk(dev);                    \
+		u64 sum = 0;                                                   \
+		unsigned int i;                                                \
+                                                                               \
+		for (i = 0; i < d->nr_queues; i++) {                           \
+			const struct nxblk_queue *q = &d->queues[i];           \
+                                                                               \
+			sum += (expr);                                         \
+		}                                                              \
+		return sysfs_emit(buf, "%llu\n", sum);                         \
+	}                                                                      \
 	static DEVICE_ATTR_RO(name)
 
 NXBLK_COUNTER(requests, atomic_long_read(&q->requests));
@@ -166,24 +166,15 @@ NXBLK_COUNTER(interrupts, READ_ONCE(q->ch->stats.interrupts));
 NXBLK_COUNTER(rescued, READ_ONCE(q->ch->stats.rescued));
 
 static struct attribute *nxblk_nexus_attrs[] = {
-	&dev_attr_state.attr,
-	&dev_attr_reason.attr,
-	&dev_attr_generation.attr,
-	&dev_attr_transport.attr,
-	&dev_attr_uuid.attr,
-	&dev_attr_outage_timeout.attr,
-	&dev_attr_requests.attr,
-	&dev_attr_stale_answers.attr,
-	&dev_attr_late_answers.attr,
-	&dev_attr_bounce_waits.attr,
-	&dev_attr_spin_hits.attr,
-	&dev_attr_spin_misses.attr,
-	&dev_attr_latches.attr,
-	&dev_attr_resets.attr,
-	&dev_attr_doorbells.attr,
-	&dev_attr_interrupts.attr,
-	&dev_attr_rescued.attr,
-	NULL,
+	&dev_attr_state.attr,	     &dev_attr_reason.attr,
+	&dev_attr_generation.attr,   &dev_attr_transport.attr,
+	&dev_attr_uuid.attr,	     &dev_attr_outage_timeout.attr,
+	&dev_attr_requests.attr,     &dev_attr_stale_answers.attr,
+	&dev_attr_late_answers.attr, &dev_attr_bounce_waits.attr,
+	&dev_attr_spin_hits.attr,    &dev_attr_spin_misses.attr,
+	&dev_attr_latches.attr,	     &dev_attr_resets.attr,
+	&dev_attr_doorbells.attr,    &dev_attr_interrupts.attr,
+	&dev_attr_rescued.attr,	     NULL,
 };
 
 static const struct attribute_group nxblk_nexus_group = {

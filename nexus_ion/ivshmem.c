@@ -84,8 +84,8 @@ static int ion_ivshmem_request_irqs(struct ion_ivshmem *iv)
 		ret = request_irq(pci_irq_vector(iv->pdev, n), ion_ivshmem_irq,
 				  0, "nexus_ion", &iv->vectors[n]);
 		if (ret) {
-			dev_err(&iv->pdev->dev, "vector %u: no interrupt (%d)\n",
-				n, ret);
+			dev_err(&iv->pdev->dev,
+				"vector %u: no interrupt (%d)\n", n, ret);
 			ion_ivshmem_free_irqs(iv, n);
 			return ret;
 		}
@@ -162,8 +162,7 @@ static void ion_ivshmem_unmap(struct ion_ivshmem *iv)
 	memunmap(iv->window.base);
 }
 
-static int ion_ivshmem_probe(struct pci_dev *pdev,
-			     const struct pci_device_id *id)
+static int ion_ivshmem_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct ion_ivshmem *iv;
 	int ret;

@@ -38,8 +38,7 @@ static DEVICE_ATTR_RO(provider);
 static ssize_t host_alive_show(struct device *dev,
 			       struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%d\n",
-			  ion_device_host_alive(to_ion_device(dev)));
+	return sysfs_emit(buf, "%d\n", ion_device_host_alive(to_ion_device(dev)));
 }
 static DEVICE_ATTR_RO(host_alive);
 
@@ -52,9 +51,12 @@ static ssize_t modalias_show(struct device *dev, struct device_attribute *attr,
 static DEVICE_ATTR_RO(modalias);
 
 static struct attribute *ion_device_attrs[] = {
-	&dev_attr_kind.attr,	   &dev_attr_instance.attr,
-	&dev_attr_queues.attr,	   &dev_attr_provider.attr,
-	&dev_attr_host_alive.attr, &dev_attr_modalias.attr,
+	&dev_attr_kind.attr,
+	&dev_attr_instance.attr,
+	&dev_attr_queues.attr,
+	&dev_attr_provider.attr,
+	&dev_attr_host_alive.attr,
+	&dev_attr_modalias.attr,
 	NULL,
 };
 

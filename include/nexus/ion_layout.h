@@ -84,8 +84,8 @@ static inline void ion_layout_guest(const struct ion_channel_spec *spec,
 				 (__u64)spec->req_size << spec->log2_entries,
 				 ION_PAGE_ALIGN);
 	if (spec->indirect_bytes) {
-		e->indirect.offset = ion_take(cursor, spec->indirect_bytes,
-					      ION_PAGE_ALIGN);
+		e->indirect.offset =
+			ion_take(cursor, spec->indirect_bytes, ION_PAGE_ALIGN);
 		e->indirect.length = spec->indirect_bytes;
 	}
 }
@@ -108,8 +108,7 @@ static inline void ion_layout_data(const struct ion_channel_spec *spec,
 	for (i = 0; i < count; i++) {
 		if (!spec[i].data_weight)
 			continue;
-		dir[i].data.length =
-			unit * spec[i].data_weight * ION_PAGE_ALIGN;
+		dir[i].data.length = unit * spec[i].data_weight * ION_PAGE_ALIGN;
 		dir[i].data.offset = cursor;
 		cursor += dir[i].data.length;
 	}
@@ -154,8 +153,7 @@ static inline __u64 ion_layout(struct ion_host_header *hdr,
 		dir[i].initial_index = initial_index;
 		dir[i].host_peer = spec[i].host_peer;
 		dir[i].host_vector = spec[i].host_vector;
-		ion_layout_host(&spec[i], i ? &dir[i - 1] : NULL, &dir[i],
-				&host);
+		ion_layout_host(&spec[i], i ? &dir[i - 1] : NULL, &dir[i], &host);
 	}
 	hdr->host.length = ion_align(host, ION_REGION_ALIGN);
 

@@ -30,8 +30,7 @@ static inline bool ion_fail(struct ion_fault *f, const char *what, int index,
 	return false;
 }
 
-static inline bool ion_region_ok(const struct ion_span *r, __u64 start,
-				 __u64 end)
+static inline bool ion_region_ok(const struct ion_span *r, __u64 start, __u64 end)
 {
 	return !(r->offset % ION_REGION_ALIGN) &&
 	       !(r->length % ION_REGION_ALIGN) && r->length &&
@@ -63,23 +62,28 @@ static inline bool ion_validate_header(const struct ion_host_header *h,
 				h->abi_major);
 	if (h->length < ION_WINDOW_MIN || h->length > ION_WINDOW_MAX ||
 	    h->length % ION_REGION_ALIGN)
-		return ion_fail(f, "window length, must be 4 MiB to 1 TiB in 64 KiB steps",
+		return ion_fail(f,
+				"window length, must be 4 MiB to 1 TiB in 64 KiB steps",
 				-1, h->length);
 	if (h->length > mapped)
-		return ion_fail(f, "window length, must not exceed what is mapped",
+		return ion_fail(f,
+				"window length, must not exceed what is mapped",
 				-1, h->length);
 	if (h->host.offset || !ion_region_ok(&h->host, 0, h->length))
-		return ion_fail(f, "host region, must start at 0, 64 KiB aligned, inside the window",
+		return ion_fail(f,
+				"host region, must start at 0, 64 KiB aligned, inside the window",
 				-1, h->host.length);
 	if (!ion_region_ok(&h->guest, h->host.length, h->length))
-		return ion_fail(f, "guest region, must follow the host region, 64 KiB aligned, inside the window",
+		return ion_fail(f,
+				"guest region, must follow the host region, 64 KiB aligned, inside the window",
 				-1, h->guest.offset);
-	if (!ion_region_ok(&h->data, h->guest.offset + h->guest.length,
-			   h->length))
-		return ion_fail(f, "data region, must follow the guest region, 64 KiB aligned, inside the window",
+	if (!ion_region_ok(&h->data, h->guest.offset + h->guest.length, h->length))
+		return ion_fail(f,
+				"data region, must follow the guest region, 64 KiB aligned, inside the window",
 				-1, h->data.offset);
 	if (h->features_required & ~h->features_offered)
-		return ion_fail(f, "required features, must be a subset of the offered",
+		return ion_fail(f,
+				"required features, must be a subset of the offered",
 				-1, h->features_required);
 	if (h->features_required & ~features)
 		return ion_fail(f, "required features, not all known here", -1,
@@ -89,13 +93,15 @@ static inline bool ion_validate_header(const struct ion_host_header *h,
 				h->dir_count);
 	if (h->dir_entry_size < sizeof(struct ion_dir_entry) ||
 	    h->dir_entry_size > ION_PAGE_ALIGN || h->dir_entry_size % 8)
-		return ion_fail(f, "directory entry size, must be a multiple of 8 from 128 to 4096",
+		return ion_fail(f,
+				"directory entry size, must be a multiple of 8 from 128 to 4096",
 				-1, h->dir_entry_size);
 	dir_bytes = (__u64)h->dir_count * h->dir_entry_size;
 	if (h->dir_offset % ION_LINE_ALIGN || h->dir_offset < sizeof(*h) ||
 	    h->dir_offset > h->host.length ||
 	    dir_bytes > h->host.length - h->dir_offset)
-		return ion_fail(f, "directory offset, must be 128 byte aligned, after the header, inside the host region",
+		return ion_fail(f,
+				"directory offset, must be 128 byte aligned, after the header, inside the host region",
 				-1, h->dir_offset);
 	return true;
 }
@@ -157,8 +163,8 @@ static inline bool ion_validate_order(const struct ion_dir_entry *e,
 {
 	if (!e->queue)
 		return true;
-	return prev && prev->kind == e->kind &&
-	       prev->instance == e->instance && prev->queue + 1 == e->queue &&
+	return prev && prev->kind == e->kind && prev->instance == e->instance &&
+	       prev->queue + 1 == e->queue &&
 	       prev->config.offset == e->config.offset &&
 	       prev->config.length == e->config.length;
 }
@@ -179,9 +185,8 @@ static inline bool ion_validate_order(const struct ion_dir_entry *e,
  */
 static inline bool ion_validate_entry(const struct ion_host_header *h,
 				      const struct ion_dir_entry *e,
-				      const struct ion_dir_entry *prev,
-				      int index, struct ion_cursors *c,
-				      struct ion_fault *f)
+				      const struct ion_dir_entry *prev, int index,
+				      struct ion_cursors *c, struct ion_fault *f)
 {
 	__u64 host_end = h->host.length;
 	__u64 guest_end = h->guest.offset + h->guest.length;
@@ -191,39 +196,46 @@ static inline bool ion_validate_entry(const struct ion_host_header *h,
 	if (e->queue >= ION_MAX_QUEUES)
 		return ion_fail(f, "queue, must be below 64", index, e->queue);
 	if (!ion_validate_order(e, prev))
-		return ion_fail(f, "queue, must follow the queue before it and share its config",
+		return ion_fail(f,
+				"queue, must follow the queue before it and share its config",
 				index, e->queue);
 	if (e->queue_class >= ION_CLASS_COUNT)
 		return ion_fail(f, "queue class, must be 0 or 1", index,
 				e->queue_class);
 	if (!ion_advance(&c->host, host_end, e->host_channel,
 			 sizeof(struct ion_host_channel), ION_LINE_ALIGN))
-		return ion_fail(f, "host channel record, must be aligned, inside the host region, without overlap",
+		return ion_fail(f,
+				"host channel record, must be aligned, inside the host region, without overlap",
 				index, e->host_channel);
 	if (!e->queue && e->config.length &&
-	    !ion_advance(&c->host, host_end, e->config.offset,
-			 e->config.length, ION_LINE_ALIGN))
-		return ion_fail(f, "config, must be aligned, inside the host region, without overlap",
+	    !ion_advance(&c->host, host_end, e->config.offset, e->config.length,
+			 ION_LINE_ALIGN))
+		return ion_fail(f,
+				"config, must be aligned, inside the host region, without overlap",
 				index, e->config.offset);
 	if (!ion_validate_ring(&e->rsp, &c->host, host_end))
-		return ion_fail(f, "response ring, must be 2^1..2^15 entries, aligned, inside the host region, without overlap",
+		return ion_fail(f,
+				"response ring, must be 2^1..2^15 entries, aligned, inside the host region, without overlap",
 				index, e->rsp.offset);
 	if (!ion_advance(&c->guest, guest_end, e->guest_channel,
 			 sizeof(struct ion_guest_channel), ION_LINE_ALIGN))
-		return ion_fail(f, "guest channel record, must be aligned, inside the guest region, without overlap",
+		return ion_fail(f,
+				"guest channel record, must be aligned, inside the guest region, without overlap",
 				index, e->guest_channel);
 	if (!ion_validate_ring(&e->req, &c->guest, guest_end))
-		return ion_fail(f, "request ring, must be 2^1..2^15 entries, aligned, inside the guest region, without overlap",
+		return ion_fail(f,
+				"request ring, must be 2^1..2^15 entries, aligned, inside the guest region, without overlap",
 				index, e->req.offset);
 	if (e->indirect.length &&
 	    !ion_advance(&c->guest, guest_end, e->indirect.offset,
 			 e->indirect.length, ION_PAGE_ALIGN))
-		return ion_fail(f, "indirect area, must be aligned, inside the guest region, without overlap",
+		return ion_fail(f,
+				"indirect area, must be aligned, inside the guest region, without overlap",
 				index, e->indirect.offset);
-	if (e->data.length &&
-	    !ion_advance(&c->data, data_end, e->data.offset, e->data.length,
-			 ION_PAGE_ALIGN))
-		return ion_fail(f, "data area, must be aligned, inside the data region, without overlap",
+	if (e->data.length && !ion_advance(&c->data, data_end, e->data.offset,
+					   e->data.length, ION_PAGE_ALIGN))
+		return ion_fail(f,
+				"data area, must be aligned, inside the data region, without overlap",
 				index, e->data.offset);
 	return true;
 }

@@ -73,8 +73,7 @@ static inline bool nxblk_op_writes(__u8 op)
  */
 static inline bool nxblk_op_has_buffer(__u8 op)
 {
-	return op == NXBLK_OP_READ || op == NXBLK_OP_WRITE ||
-	       op == NXBLK_OP_INFO;
+	return op == NXBLK_OP_READ || op == NXBLK_OP_WRITE || op == NXBLK_OP_INFO;
 }
 
 /**
@@ -161,8 +160,7 @@ static inline __u8 nxblk_check_op(const struct nxblk_req *req, __u64 features)
 
 	if ((req->flags & NXBLK_REQ_FUA) && !(features & NXBLK_F_FUA))
 		return NXBLK_S_UNSUPP;
-	if ((req->flags & NXBLK_REQ_INDIRECT) &&
-	    !(features & NXBLK_F_INDIRECT))
+	if ((req->flags & NXBLK_REQ_INDIRECT) && !(features & NXBLK_F_INDIRECT))
 		return NXBLK_S_UNSUPP;
 	if ((req->flags & NXBLK_REQ_GPA) && !(features & NXBLK_F_ZERO_COPY))
 		return NXBLK_S_UNSUPP;
@@ -279,8 +277,8 @@ static inline __u8 nxblk_check_segs(const struct nxblk_req *req,
 	__u32 i;
 
 	for (i = 0; i < req->nseg; i++) {
-		if (!seg[i].len || seg[i].len & len_mask ||
-		    seg[i].addr & 3 || seg[i].reserved)
+		if (!seg[i].len || seg[i].len & len_mask || seg[i].addr & 3 ||
+		    seg[i].reserved)
 			return NXBLK_S_INVAL;
 		if (!(req->flags & NXBLK_REQ_GPA) &&
 		    !ion_span_holds(&lim->data, seg[i].addr, seg[i].len))
@@ -297,8 +295,7 @@ static inline __u8 nxblk_check_segs(const struct nxblk_req *req,
  *
  * Return: NXBLK_S_OK or NXBLK_S_RANGE.
  */
-static inline __u8 nxblk_check_range(const struct nxblk_req *req,
-				     __u64 capacity)
+static inline __u8 nxblk_check_range(const struct nxblk_req *req, __u64 capacity)
 {
 	if (!nxblk_op_has_range(req->op))
 		return NXBLK_S_OK;

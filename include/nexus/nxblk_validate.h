@@ -26,8 +26,7 @@ struct nxblk_fault {
 	__u64 value;
 };
 
-static inline bool nxblk_fail(struct nxblk_fault *f, const char *what,
-			      __u64 value)
+static inline bool nxblk_fail(struct nxblk_fault *f, const char *what, __u64 value)
 {
 	f->what = what;
 	f->value = value;
@@ -57,22 +56,28 @@ static inline bool nxblk_validate_config(const struct nxblk_config *c,
 	f->what = NULL;
 	if (!nxblk_power_of_2(block) || block < NXBLK_SECTOR_SIZE ||
 	    block > NXBLK_MAX_BLOCK_SIZE)
-		return nxblk_fail(f, "logical block, must be 512, 1024, 2048 or 4096 bytes",
+		return nxblk_fail(f,
+				  "logical block, must be 512, 1024, 2048 or 4096 bytes",
 				  block);
 	if (!nxblk_power_of_2(c->physical_block) || c->physical_block < block)
-		return nxblk_fail(f, "physical block, must be a power of two and not below the logical block",
+		return nxblk_fail(f,
+				  "physical block, must be a power of two and not below the logical block",
 				  c->physical_block);
 	if (c->capacity > NXBLK_CAPACITY_MAX)
-		return nxblk_fail(f, "capacity, must be below 2^54 sectors of 512 bytes",
+		return nxblk_fail(f,
+				  "capacity, must be below 2^54 sectors of 512 bytes",
 				  c->capacity);
 	if (c->capacity & ((block >> NXBLK_SECTOR_SHIFT) - 1))
-		return nxblk_fail(f, "capacity, must be a multiple of the logical block",
+		return nxblk_fail(f,
+				  "capacity, must be a multiple of the logical block",
 				  c->capacity);
 	if (c->max_sectors < least_sectors)
-		return nxblk_fail(f, "most sectors of a request, must hold at least one page of memory",
+		return nxblk_fail(f,
+				  "most sectors of a request, must hold at least one page of memory",
 				  c->max_sectors);
 	if (!c->max_segments)
-		return nxblk_fail(f, "most segments of a request, must be at least 1",
+		return nxblk_fail(f,
+				  "most segments of a request, must be at least 1",
 				  c->max_segments);
 	return true;
 }
@@ -92,8 +97,7 @@ static inline __u32 nxblk_at_most(__u32 value, __u32 limit)
  * @c: private copy that passed nxblk_validate_config()
  * @most_sectors: most sectors of a READ or WRITE that this guest issues
  */
-static inline void nxblk_clamp_config(struct nxblk_config *c,
-				      __u32 most_sectors)
+static inline void nxblk_clamp_config(struct nxblk_config *c, __u32 most_sectors)
 {
 	__u32 block = c->logical_block;
 	__u32 block_sectors = block >> NXBLK_SECTOR_SHIFT;
@@ -104,11 +108,13 @@ static inline void nxblk_clamp_config(struct nxblk_config *c,
 	c->flags &= NXBLK_CFG_FLAGS_ALL;
 	c->physical_block =
 		nxblk_at_most(c->physical_block, NXBLK_PHYSICAL_BLOCK_MAX);
-	c->max_sectors = nxblk_round_down(
-		nxblk_at_most(c->max_sectors, most_sectors), block_sectors);
+	c->max_sectors =
+		nxblk_round_down(nxblk_at_most(c->max_sectors, most_sectors),
+				 block_sectors);
 	c->max_segments = nxblk_at_most(c->max_segments, NXBLK_MAX_SEGS);
-	c->max_discard_sectors = nxblk_round_down(
-		nxblk_at_most(c->max_discard_sectors, express), block_sectors);
+	c->max_discard_sectors =
+		nxblk_round_down(nxblk_at_most(c->max_discard_sectors, express),
+				 block_sectors);
 	c->max_write_zeroes_sectors =
 		nxblk_round_down(nxblk_at_most(c->max_write_zeroes_sectors,
 					       express),
@@ -146,7 +152,8 @@ static inline bool nxblk_validate_successor(const struct nxblk_config *now,
 	f->what = NULL;
 	if (memcmp(now->uuid, was->uuid, sizeof(now->uuid))) {
 		memcpy(&id, now->uuid, sizeof(id));
-		return nxblk_fail(f, "UUID, must stay the same (its first 8 bytes)",
+		return nxblk_fail(f,
+				  "UUID, must stay the same (its first 8 bytes)",
 				  id);
 	}
 	if (now->logical_block != was->logical_block)
@@ -162,7 +169,8 @@ static inline bool nxblk_validate_successor(const struct nxblk_config *now,
 		return nxblk_fail(f, "most sectors of a DISCARD, must not fall",
 				  now->max_discard_sectors);
 	if (now->max_write_zeroes_sectors < was->max_write_zeroes_sectors)
-		return nxblk_fail(f, "most sectors of a WRITE_ZEROES, must not fall",
+		return nxblk_fail(f,
+				  "most sectors of a WRITE_ZEROES, must not fall",
 				  now->max_write_zeroes_sectors);
 	/* Requests are already on their way that no FLUSH will follow. */
 	if (now->flags & ~was->flags & NXBLK_CFG_VOLATILE_CACHE)
