@@ -108,6 +108,10 @@ get_one() {
 		return
 	fi
 	host_place "$path" "$file"
+	if [[ ! -d $(dirname -- "$REPLY") ]]; then
+		say "--get: there is no directory $(dirname -- "$REPLY")"
+		return 1
+	fi
 	"${bytes[@]}" >"$REPLY" || return 1
 	[[ ! -f $REPLY ]] || chmod "$mode" -- "$REPLY"
 }
