@@ -9,20 +9,17 @@
 APT_ROOT=$NEXUS_CACHE/apt
 
 # The system's mirrors, as apt itself understands its source files, narrowed to
-# bookworm's main.
+# bookworm's main: of a fresh machine these are three lines.
 apt_private_sources() {
-	local found suite default
+	local found
 
 	found=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
-		'Created-By: Packages' 2>/dev/null |
+		'Created-By: Packages' |
 		awk '$2 ~ /^bookworm(-updates|-security)?$/ && $3 == "main" {
-			print "deb", $1, $2, $3 }' | sort -u) || found=
+			print "deb", $1, $2, $3 }' | sort -u)
+	[[ $found == *" bookworm "* ]] ||
+		die 1 "apt's sources have no bookworm main to take packages from"
 	printf '%s\n' "$found"
-	for suite in bookworm bookworm-updates bookworm-security; do
-		default=http://deb.debian.org/debian
-		[[ $suite != *-security ]] || default+=-security
-		grep -q " $suite " <<<"$found" || echo "deb $default $suite main"
-	done
 }
 
 # Only how to reach a mirror (proxies, certificates) is taken over from the
