@@ -215,11 +215,11 @@ void nxblk_event(struct ion_channel *ch)
  * rarely while it goes on failing.
  */
 #define NXBLK_WATCH_MAX 50000u
-#define NXBLK_WATCH_MIN 4000u
+#define NXBLK_WATCH_MIN 10000u
 #define NXBLK_WATCH_IN_FLIGHT 4
 #define NXBLK_WATCH_MISSES 4
 #define NXBLK_WATCH_PAUSE_MIN 32
-#define NXBLK_WATCH_PAUSE_MAX 4096
+#define NXBLK_WATCH_PAUSE_MAX 1024
 
 static void nxblk_watch_hit(struct nxblk_queue *q, u64 took)
 {
@@ -241,8 +241,9 @@ static void nxblk_watch_miss(struct nxblk_queue *q)
 	q->spin_misses++;
 	if (++s->misses < NXBLK_WATCH_MISSES)
 		return;
+	/* As many tries next time, since the host may have to be woken first. */
 	s->budget = 0;
-	s->misses = NXBLK_WATCH_MISSES - 1;
+	s->misses = 0;
 	s->pause = clamp_t(unsigned int, 2 * s->pause, NXBLK_WATCH_PAUSE_MIN,
 			   NXBLK_WATCH_PAUSE_MAX);
 	s->rest = s->pause;
