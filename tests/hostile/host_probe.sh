@@ -6,6 +6,16 @@
 # sector holds. The read that follows it half a second later is honest: it shows
 # that the disk is well, and makes the guest look at all indices.
 
+# Each device has become a disk, or the kernel has said why not.
+settled() {
+	[ "$(dmesg | grep -c -E 'block bridge ready|rejected|refused|not answered')" -ge \
+		"$(printf "%s\n" /sys/bus/ion/devices/*-0700-* | wc -l)" ]
+}
+for _ in $(seq 100); do
+	! settled || break
+	sleep 0.1
+done
+
 for path in /sys/block/nxblk*; do
 	disk=${path##*/}
 	rm -f /sector
