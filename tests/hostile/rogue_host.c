@@ -13,6 +13,7 @@
 #include "rogue_host.h"
 
 #include <err.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #define LOOK_MS 2
+#define FLIP_US 1000
 #define DEPTH 64u
 
 static volatile sig_atomic_t stop;
@@ -302,6 +304,35 @@ static bool foreign_untouched(const struct server *s)
 	return same;
 }
 
+static void *flip(void *arg)
+{
+	struct server *s = arg;
+	struct ion_host_header *hdr = (struct ion_host_header *)s->mem;
+	struct ion_dir_entry *dir =
+		(struct ion_dir_entry *)(s->mem + hdr->dir_offset);
+	const uint64_t right = dir->rsp.offset;
+	uint64_t generation = hdr->generation;
+
+	while (!stop) {
+		ion_write(&dir->rsp.offset, generation & 1 ? right : 0);
+		ion_wmb(); /* The guest that sees the generation sees the change. */
+		ion_write(&hdr->generation, ++generation);
+		if (s->client >= 0)
+			server_ring(s, 0);
+		usleep(FLIP_US);
+	}
+	return NULL;
+}
+
+static void start_flips(struct server *s)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, flip, s))
+		errx(1, "thread");
+	pthread_detach(thread);
+}
+
 static void run(struct server *s, struct disk *disks, unsigned int count,
 		bool serving)
 {
@@ -381,6 +412,8 @@ int main(int argc, char **argv)
 		foreign_fill(s.mem, s.size);
 	else
 		window_open(&s, disks, misdeeds, count);
+	if (m->flips)
+		start_flips(&s);
 	run(&s, disks, count, !m->foreign && s.size >= WINDOW_BYTES);
 	unlink(argv[1]);
 	if (!m->foreign && s.size >= WINDOW_BYTES)

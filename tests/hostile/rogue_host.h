@@ -59,6 +59,8 @@ struct disk {
  * @request: sees every other request of the disk before it is served
  * @mute: no doorbell of the channel is ever rung
  * @flush: @answer answers FLUSH and not a READ of TRIGGER_LBA
+ * @flips: the directory goes wrong and right again all the time, each time in a
+ *	new generation of the window, and the guest is told
  * @foreign: this is no ION window at all, and nothing may be stored into it
  * @bytes: of shared memory, where it is not WINDOW_BYTES
  */
@@ -73,6 +75,7 @@ struct misdeed {
 	void (*request)(struct disk *d, const struct nxblk_req *req);
 	bool mute;
 	bool flush;
+	bool flips;
 	bool foreign;
 	size_t bytes;
 };
