@@ -8,8 +8,8 @@
 #	guest: write A ---------------> error   error   wait   write B, read B
 #	host:  STOP ....................................CONT
 
-# shellcheck source=tests/common.sh
-source "$(dirname "$0")/../common.sh"
+# shellcheck source=tests/e2e/outage_lib.sh
+source "$(dirname "$0")/outage_lib.sh"
 
 cat >"$tmp/guest.sh" <<'EOF'
 nexus=/sys/block/nxblk0/nexus
@@ -39,33 +39,5 @@ dd if=/dev/nxblk0 bs=64k count=16 iflag=direct 2>/dev/null | tr -d d | wc -c | g
 [ "$(tr -s ' ' </sys/block/nxblk0/inflight)" = " 0 0" ] || exit 13
 EOF
 
-truncate -s 64M "$tmp/image"
-socket=$tmp/ion.sock
-start_rumpk "$socket" --disk "file=$tmp/image"
-
-everybody() { # SIGNAL: to rumpk and its workers
-	local children
-	children=$(pgrep -P "$rumpk_pid" || true)
-	# shellcheck disable=SC2086
-	kill "-$1" "$rumpk_pid" $children
-}
-on_exit everybody CONT
-
-make_pipe "$tmp/said"
-start --keep "$pipe_w" "$NEXUS_TOP/scripts/cell" --logs "$logs/cell" --socket "$socket" \
-	--put "$tmp/guest.sh:/guest.sh" --timeout 120 -- sh /guest.sh \
-	</dev/null >&"$pipe_w" 2>&1
-guest=$REPLY
-close_fd "$pipe_w"
-while read -r -u "$pipe_r" line; do
-	echo "guest: $line"
-	case $line in
-	stop-now*) everybody STOP ;;
-	continue-now*) everybody CONT ;;
-	esac
-done
-wait "$guest" || fail "step $?"
-cell_logs=$logs/cell
-no_kernel_complaint
-# What was in the ring when the host stopped has been written before, not after.
-tr -d d <"$tmp/image" | tr -d '\000' | wc -c | grep -qx 0 || fail "an old write came late"
+run_guest
+only d

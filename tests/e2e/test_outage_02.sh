@@ -6,8 +6,8 @@
 # to write it, notices that nothing is answered, and goes on without. Bounded
 # under the policy that waits for ever, too. Both modules unload.
 
-# shellcheck source=tests/common.sh
-source "$(dirname "$0")/../common.sh"
+# shellcheck source=tests/e2e/outage_lib.sh
+source "$(dirname "$0")/outage_lib.sh"
 
 cat >"$tmp/guest.sh" <<'EOF'
 now() { cut -d. -f1 /proc/uptime; }
@@ -28,28 +28,4 @@ rmmod nexus_ion || exit 6
 dmesg | grep "requests ended unanswered"
 EOF
 
-truncate -s 64M "$tmp/image"
-socket=$tmp/ion.sock
-start_rumpk "$socket" --disk "file=$tmp/image"
-
-everybody() { # SIGNAL: to rumpk and its workers
-	local children
-	children=$(pgrep -P "$rumpk_pid" || true)
-	# shellcheck disable=SC2086
-	kill "-$1" "$rumpk_pid" $children
-}
-on_exit everybody CONT
-
-make_pipe "$tmp/said"
-start --keep "$pipe_w" "$NEXUS_TOP/scripts/cell" --logs "$logs/cell" --socket "$socket" \
-	--tools fs --put "$tmp/guest.sh:/guest.sh" --timeout 120 -- sh /guest.sh \
-	</dev/null >&"$pipe_w" 2>&1
-guest=$REPLY
-close_fd "$pipe_w"
-while read -r -u "$pipe_r" line; do
-	echo "guest: $line"
-	[[ $line != stop-now* ]] || everybody STOP
-done
-wait "$guest" || fail "step $?"
-cell_logs=$logs/cell
-no_kernel_complaint
+run_guest --tools fs

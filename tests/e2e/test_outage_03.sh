@@ -6,8 +6,8 @@
 # as soon as the silence is noticed, and a change from the one to the other holds
 # for what is waiting already.
 
-# shellcheck source=tests/common.sh
-source "$(dirname "$0")/../common.sh"
+# shellcheck source=tests/e2e/outage_lib.sh
+source "$(dirname "$0")/outage_lib.sh"
 
 cat >"$tmp/guest.sh" <<'EOF'
 nexus=/sys/block/nxblk0/nexus
@@ -53,32 +53,5 @@ dd if=/dev/nxblk0 bs=64k count=1 iflag=direct 2>/dev/null | tr -d e | wc -c | gr
 [ "$(tr -s ' ' </sys/block/nxblk0/inflight)" = " 0 0" ] || exit 13
 EOF
 
-truncate -s 64M "$tmp/image"
-socket=$tmp/ion.sock
-start_rumpk "$socket" --disk "file=$tmp/image"
-
-everybody() { # SIGNAL: to rumpk and its workers
-	local children
-	children=$(pgrep -P "$rumpk_pid" || true)
-	# shellcheck disable=SC2086
-	kill "-$1" "$rumpk_pid" $children
-}
-on_exit everybody CONT
-
-make_pipe "$tmp/said"
-start --keep "$pipe_w" "$NEXUS_TOP/scripts/cell" --logs "$logs/cell" --socket "$socket" \
-	--put "$tmp/guest.sh:/guest.sh" --timeout 200 -- sh /guest.sh \
-	</dev/null >&"$pipe_w" 2>&1
-guest=$REPLY
-close_fd "$pipe_w"
-while read -r -u "$pipe_r" line; do
-	echo "guest: $line"
-	case $line in
-	stop-now*) everybody STOP ;;
-	continue-now*) everybody CONT ;;
-	esac
-done
-wait "$guest" || fail "step $?"
-cell_logs=$logs/cell
-no_kernel_complaint
-tr -d e <"$tmp/image" | tr -d '\000' | wc -c | grep -qx 0 || fail "an old write came late"
+run_guest
+only e
