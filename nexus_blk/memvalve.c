@@ -40,12 +40,12 @@
 /**
  * struct memvalve_queue - one channel, seen from the host
  * @end: protocol state
- * @entry: own directory entry
+ * @entry: own entry in the directory
  * @lim: what requests are judged against; valid while the channel is live
  */
 struct memvalve_queue {
 	struct ion_host_end end;
-	struct ion_dir_entry entry;
+	const struct ion_dir_entry *entry;
 	struct nxblk_limits lim;
 };
 
@@ -61,7 +61,9 @@ struct memvalve_queue {
  * @capacity: sectors wanted, set by module parameter
  * @read_only: wanted, set by module parameter
  * @segs: the segments of the request at hand
- * @nr_queues: of @queues
+ * @nr_queues: of @spec, @dir and @queues
+ * @spec: what channels are wanted
+ * @dir: the directory, as laid out for them
  * @queues: channels
  */
 struct memvalve {
@@ -76,6 +78,8 @@ struct memvalve {
 	bool read_only;
 	struct nxblk_seg segs[NXBLK_MAX_SEGS];
 	unsigned int nr_queues;
+	struct ion_channel_spec spec[MEMVALVE_QUEUES_MAX];
+	struct ion_dir_entry dir[MEMVALVE_QUEUES_MAX];
 	struct memvalve_queue queues[MEMVALVE_QUEUES_MAX];
 };
 
@@ -184,7 +188,7 @@ static u8 memvalve_check(struct memvalve *mv, struct memvalve_queue *q,
 	status = nxblk_check_op(req, q->lim.features);
 	if (status)
 		return status;
-	if (req->cap_slot != q->entry.cap_slot)
+	if (req->cap_slot != q->entry->cap_slot)
 		return NXBLK_S_PERM;
 	status = nxblk_check_shape(req, &q->lim);
 	if (status)
@@ -271,7 +275,7 @@ static void memvalve_latch(struct memvalve *mv, struct memvalve_queue *q,
 			   u32 reason)
 {
 	pr_err_ratelimited("memvalve: channel=%u latched reason=%s\n",
-			   q->entry.queue, ion_reason_name(reason));
+			   q->entry->queue, ion_reason_name(reason));
 	ion_host_set_state(&q->end, ION_HOST_LATCHED, reason);
 	ion_loopback_ring(mv->lb, 0);
 }
@@ -311,8 +315,8 @@ static void memvalve_set_limits(struct memvalve *mv, struct memvalve_queue *q)
 		.max_discard_sectors = mv->config.max_discard_sectors,
 		.max_write_zeroes_sectors = mv->config.max_write_zeroes_sectors,
 		.read_only = mv->config.flags & NXBLK_CFG_READ_ONLY,
-		.data = q->entry.data,
-		.indirect = q->entry.indirect,
+		.data = q->entry->data,
+		.indirect = q->entry->indirect,
 	};
 }
 
@@ -329,7 +333,7 @@ static bool memvalve_step(struct memvalve *mv, struct memvalve_queue *q)
 		break;
 	case ION_HOST_EV_LATCHED:
 		pr_err_ratelimited("memvalve: channel=%u handshake refused reason=%s\n",
-				   q->entry.queue,
+				   q->entry->queue,
 				   ion_reason_name(q->end.reason));
 		break;
 	case ION_HOST_EV_NONE:
@@ -359,7 +363,7 @@ static bool memvalve_arm(struct memvalve *mv)
 /* The config page, and what requests are judged against. */
 static void memvalve_publish_config(struct memvalve *mv)
 {
-	struct nxblk_config *page = mv->base + mv->queues[0].entry.config.offset;
+	struct nxblk_config *page = mv->base + mv->queues[0].entry->config.offset;
 	unsigned int i;
 
 	mv->config.capacity = READ_ONCE(mv->capacity);
@@ -477,30 +481,28 @@ static void memvalve_spec(struct ion_channel_spec *spec, unsigned int queue)
 
 static int memvalve_publish(struct memvalve *mv)
 {
-	struct ion_channel_spec spec[MEMVALVE_QUEUES_MAX];
-	struct ion_dir_entry dir[MEMVALVE_QUEUES_MAX];
 	struct ion_host_header hdr;
 	unsigned int i;
 
 	for (i = 0; i < mv->nr_queues; i++)
-		memvalve_spec(&spec[i], i);
-	if (!ion_layout(&hdr, dir, spec, mv->nr_queues, MEMVALVE_WINDOW,
+		memvalve_spec(&mv->spec[i], i);
+	if (!ion_layout(&hdr, mv->dir, mv->spec, mv->nr_queues, MEMVALVE_WINDOW,
 			ION_INITIAL_INDEX))
 		return -EINVAL;
 	for (i = 0; i < mv->nr_queues; i++) {
 		struct memvalve_queue *q = &mv->queues[i];
 
-		q->entry = dir[i];
+		q->entry = &mv->dir[i];
 		q->end.offered = MEMVALVE_FEATURES;
 		q->end.max_depth = MEMVALVE_DEPTH;
 		q->end.vectors = mv->nr_queues + 1;
-		ion_host_bind(&q->end, mv->base, &dir[i]);
+		ion_host_bind(&q->end, mv->base, &mv->dir[i]);
 		ion_host_start(&q->end, 0);
 	}
 	memvalve_publish_config(mv);
 	get_random_bytes(hdr.instance, sizeof(hdr.instance));
 	hdr.generation = 1;
-	ion_publish(mv->base, &hdr, dir);
+	ion_publish(mv->base, &hdr, mv->dir);
 	return 0;
 }
 
