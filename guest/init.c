@@ -52,6 +52,7 @@ int main(void)
 	helper_open();
 	modules_load_boot();
 	report_open();
+	report("up");
 	conf_read(&conf);
 	prepare_environment(&conf);
 

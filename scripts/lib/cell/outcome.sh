@@ -29,7 +29,7 @@ last_line() {
 }
 
 has_reported() {
-	grep -q -a "^$1" "$log_dir/report.log"
+	grep -q -s -a "^$1" "$log_dir/report.log"
 }
 
 # The value of the last report of a kind, or nothing.
