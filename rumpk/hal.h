@@ -103,12 +103,16 @@ struct hal_ops {
  * @info: geometry
  * @event_fd: readable when @ops->poll has something to do; -1: never
  * @block: logical block in bytes
+ * @polled: operations whose end makes no event: only @ops->poll sees it
+ * @changed: the medium may have another size: the owner calls hal_resize()
  */
 struct hal {
 	const struct hal_ops *ops;
 	struct hal_info info;
 	int event_fd;
 	uint32_t block;
+	unsigned int polled;
+	bool changed;
 };
 
 static inline int hal_start(struct hal *hal, unsigned int depth)

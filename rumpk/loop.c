@@ -8,6 +8,7 @@
 #include "cell.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -19,6 +20,8 @@
 
 #define SAFETY_MS 100
 #define EVENTS 32
+/* How long to sleep while a device works that is only polled. */
+#define NAP_NS 50000
 /* While there is always work, signals and the keeper are looked at this often. */
 #define BUSY_LOOK_NS 5000000u
 /* So many doorbells for nothing, and the doorbell is left alone for a while. */
@@ -232,8 +235,30 @@ bool cell_round(struct cell *c)
 		hal_kick(c->disk[i].hal);
 		progress |= hal_poll(c->disk[i].hal) > 0;
 		progress |= channel_publish(&c->channel[i]);
+		if (c->disk[i].hal->changed)
+			cell_resize(c);
 	}
 	return progress;
+}
+
+static bool cell_polls(const struct cell *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->count; i++)
+		if (c->disk[i].hal->polled)
+			return true;
+	return false;
+}
+
+/* epoll_wait() knows milliseconds only. */
+static void loop_nap(struct cell *c)
+{
+	const struct timespec nap = { .tv_nsec = NAP_NS };
+	struct pollfd p = { .fd = c->epoll, .events = POLLIN };
+
+	if (ppoll(&p, 1, &nap, NULL) > 0)
+		loop_wait(c, 0);
 }
 
 static bool cell_arm(struct cell *c)
@@ -276,7 +301,10 @@ int cell_loop(struct cell *c)
 		}
 		if (cell_arm(c))
 			continue;
-		loop_wait(c, SAFETY_MS);
+		if (cell_polls(c))
+			loop_nap(c);
+		else
+			loop_wait(c, SAFETY_MS);
 		looked = now_ns();
 		poller_slept(&c->poller, looked);
 	}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A virtio block device in a thread of its own, which serves a disk in memory
+ * over vhost-user and misbehaves where a test asks for it. It finds memory and
+ * queue by what it was sent and nothing else.
+ */
+#ifndef NEXUS_TESTS_VIRTIO_DEVICE_H
+#define NEXUS_TESTS_VIRTIO_DEVICE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rumpk/vhost_user.h"
+#include "rumpk/virtio_blk.h"
+
+#define BYTES (4u << 20)
+#define MOST_TYPES 64
+
+/* How a device misbehaves with requests. */
+enum misdeed {
+	NONE,
+	BAD_STATUS,
+	NO_STATUS,
+	SHORT_LENGTH,
+	LONG_LENGTH,
+	BAD_ID,
+	JUMP,
+	IO_ERROR,
+	UNSUPPORTED,
+	SILENT,
+	HANG_UP,
+	COMPLAIN,
+};
+
+struct region {
+	struct vhost_user_region r;
+	uint8_t *base;
+};
+
+/**
+ * struct device - the device, and what it has seen
+ * @features: that it offers
+ * @accepted: of them
+ * @protocol: protocol features that it offers
+ * @config: its configuration
+ * @regions: that it was given
+ * @disk: contents
+ * @types: of the first requests
+ * @ntypes: of them
+ * @most_segs: of data, in one request
+ * @misdeed: &enum misdeed
+ * @stop: the thread ends
+ */
+struct device {
+	int sock;
+	int backend;
+	int kick;
+	int err;
+	uint64_t features;
+	uint64_t accepted;
+	uint64_t protocol;
+	struct virtio_blk_config config;
+	struct region region[8];
+	unsigned int regions;
+	uint32_t size;
+	struct vhost_user_vring_addr addr;
+	bool enabled;
+	uint16_t seen;
+	uint8_t disk[BYTES];
+	uint32_t types[MOST_TYPES];
+	unsigned int ntypes;
+	uint32_t most_segs;
+	atomic_int misdeed;
+	atomic_bool stop;
+};
+
+extern struct device dev;
+
+void device_reset(void);
+void device_start(int sock);
+void device_end(void);
+
+#endif /* NEXUS_TESTS_VIRTIO_DEVICE_H */
