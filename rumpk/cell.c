@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hal_virtio.h"
+#include "unix.h"
 #include "util.h"
 
 #define MAX_DISCARD_SECTORS (256u << 11)
@@ -18,6 +21,7 @@
 #define LOCK_AGAIN_MS 10000u
 #define LOCK_FRESH_MS 500u
 #define FINISH_MS 10000u
+#define DEVICE_MS 2000u
 
 static struct hal *open_mem(struct cell *c, const struct disk_options *d,
 			    unsigned int nth, bool again, const uint8_t uuid[16])
@@ -61,6 +65,47 @@ static struct hal *open_file(const struct disk_options *d, bool again)
 	return hal_file_open(&opt);
 }
 
+/*
+ * What an earlier rumpk sent to a device may still be written, and nothing says
+ * when it is over: the guest must not send it again.
+ */
+static struct hal *open_vhost(const struct cell *c,
+			      const struct disk_options *d, bool again)
+{
+	struct hal_virtio_options opt = {
+		.name = d->path,
+		.read_only = d->read_only,
+		.block = d->block,
+		.timeout_ms = DEVICE_MS,
+		.fd = c->fds.window,
+		.base = c->window.base,
+		.length = c->window.plan.hdr.length,
+	};
+
+	if (again) {
+		rumpk_error("--disk vhost=%s: the device is not fenced against the former rumpk; end the guest first",
+			    d->path);
+		return NULL;
+	}
+	opt.sock = unix_connect(d->path, SOCK_STREAM);
+	if (opt.sock < 0) {
+		rumpk_error("--disk vhost=%s: %s", d->path, strerror(-opt.sock));
+		return NULL;
+	}
+	return hal_virtio_open(&opt);
+}
+
+static struct hal *open_disk(struct cell *c, const struct disk_options *d,
+			     unsigned int *mem, bool again,
+			     const uint8_t uuid[16])
+{
+	if (d->vhost)
+		return open_vhost(c, d, again);
+	if (d->path)
+		return open_file(d, again);
+	return open_mem(c, d, (*mem)++, again, uuid);
+}
+
 static void disk_identity(const struct valve_disk *disk,
 			  const struct disk_options *d,
 			  struct window_identity *id)
@@ -90,7 +135,7 @@ static void disk_config(struct valve_disk *disk, const struct disk_options *d,
 			uint32_t max_sectors)
 {
 	struct nxblk_config *config = &disk->config;
-	bool read_only = d->read_only || !(d->rights & CSPACE_WRITE);
+	bool read_only = disk->hal->info.read_only || !(d->rights & CSPACE_WRITE);
 
 	disk->strict = d->strict;
 	config->capacity = disk->hal->info.capacity >> NXBLK_SECTOR_SHIFT;
@@ -144,9 +189,7 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
 		const struct disk_options *d = &o->disk[i];
 		struct valve_disk *disk = &c->disk[i];
 
-		disk->hal = d->path ? open_file(d, again) :
-				      open_mem(c, d, mem++, again,
-					       rec->disk[i].uuid);
+		disk->hal = open_disk(c, d, &mem, again, rec->disk[i].uuid);
 		if (!disk->hal)
 			return -EINVAL;
 		disk_identity(disk, d, &id);

@@ -50,7 +50,8 @@ static const char help[] =
 	"Serve disks to a Linux guest over ION rings in memory shared with QEMU.\n"
 	"\n"
 	"  --socket PATH       unix socket to which QEMU's ivshmem-doorbell connects\n"
-	"  --disk SPEC         file=PATH or mem=SIZE, followed by any of\n"
+	"  --disk SPEC         file=PATH, mem=SIZE or vhost=PATH (socket of a\n"
+	"                      vhost-user-blk device), followed by any of\n"
 	"                        ,ro            read-only\n"
 	"                        ,strict        no extensions, every write durable\n"
 	"                        ,bs=512|4096   logical block size\n"
@@ -254,7 +255,7 @@ static int options_complete(const struct options *o, int argc, char **argv)
 		return -EINVAL;
 	}
 	if (!o->disks && o->action != OPTIONS_QEMU_ARGS) {
-		rumpk_error("--disk file=PATH or --disk mem=SIZE is missing");
+		rumpk_error("--disk file=PATH, mem=SIZE or vhost=PATH is missing");
 		return -EINVAL;
 	}
 	return 0;

@@ -15,7 +15,8 @@
 
 /**
  * struct disk_options - one --disk
- * @path: of the image; NULL: in memory
+ * @path: of the image, or of a device's socket; NULL: in memory
+ * @vhost: @path is of a vhost-user-blk device's socket
  * @size: bytes of a disk in memory
  * @block: logical block
  * @read_only: "ro"
@@ -27,6 +28,7 @@
  */
 struct disk_options {
 	char *path;
+	bool vhost;
 	uint64_t size;
 	uint32_t block;
 	bool read_only;

@@ -173,6 +173,13 @@ static int item_backend(const char *item, struct disk_options *d)
 		d->path = strdup(item + 5);
 		return d->path ? 0 : -ENOMEM;
 	}
+	if (strncmp(item, "vhost=", 6) == 0) {
+		if (!item[6])
+			return bad(item, "a path must follow");
+		d->vhost = true;
+		d->path = strdup(item + 6);
+		return d->path ? 0 : -ENOMEM;
+	}
 	if (strncmp(item, "mem=", 4) == 0) {
 		if (parse_size(item + 4, &d->size) || !d->size ||
 		    d->size > DISK_MAX)
@@ -180,7 +187,7 @@ static int item_backend(const char *item, struct disk_options *d)
 				   "must be a size above 0 and up to 1024T, as in mem=64M");
 		return 0;
 	}
-	return bad(item, "must begin with file=PATH or mem=SIZE");
+	return bad(item, "must begin with file=PATH, mem=SIZE or vhost=PATH");
 }
 
 static int item_block(const char *value, struct disk_options *d)
@@ -297,7 +304,7 @@ static int parse_items(const char *text, struct disk_options *d,
 
 /**
  * parse_disk - read the value of --disk
- * @text: "file=PATH|mem=SIZE[,ro][,strict][,bs=N][,cap=SPEC][,serial=TEXT]"
+ * @text: "file=PATH|mem=SIZE|vhost=PATH[,ro][,strict][,bs=N][,cap=SPEC][,serial=TEXT]"
  * @d: filled; @d->path is the caller's to free
  *
  * Return: 0, or -errno after a message.

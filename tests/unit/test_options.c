@@ -165,6 +165,12 @@ static void disk_full(void **state)
 	assert_int_equal(parse_disk("file=a,,", &d), 0);
 	assert_string_equal(d.path, "a,");
 	free(d.path);
+	assert_false(d.vhost);
+	assert_int_equal(parse_disk("vhost=/v,,w,ro,strict,cap=r:0-7", &d), 0);
+	assert_string_equal(d.path, "/v,w");
+	assert_true(d.vhost && d.read_only && d.strict);
+	assert_true(d.first == 0 && d.last == 7);
+	free(d.path);
 	assert_int_equal(parse_disk("mem=64M", &d), 0);
 	assert_null(d.path);
 	assert_int_equal(d.size, 64u << 20);
@@ -234,6 +240,8 @@ static void line_refused(void **state)
 		{ "--socket /s --disk /image", "/image" },
 		{ "--socket /s --disk file=", "file=" },
 		{ "--socket /s --disk mem=", "mem=" },
+		{ "--socket /s --disk vhost=", "vhost=" },
+		{ "--socket /s --disk vhost=/v,queues=2", "queues=2" },
 		{ "--socket /s --disk mem=0", "mem=0" },
 		{ "--socket /s --disk mem=-1", "mem=-1" },
 		{ "--socket /s --disk mem=1MM", "mem=1MM" },

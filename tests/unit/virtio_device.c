@@ -219,6 +219,8 @@ static void dev_serve(void)
 		uint16_t head = avail->ring[dev.seen++ % dev.size];
 		unsigned int n = dev_chain(head, d);
 
+		if (dev.misdeed == SLOW)
+			usleep(5000);
 		dev_answer(head, dev_execute(d, n));
 	}
 }

@@ -29,6 +29,7 @@ enum misdeed {
 	IO_ERROR,
 	UNSUPPORTED,
 	SILENT,
+	SLOW,
 	HANG_UP,
 	COMPLAIN,
 };

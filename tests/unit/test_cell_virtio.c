@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A whole rumpk between a simulated guest and a device in memory: blocks go
+ * through, what the device says of itself gets to the guest, and neither its end
+ * nor rumpk's does harm.
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "rumpk/run.h"
+#include "rumpk/unix.h"
+#include "rumpk/util.h"
+#include "sim_guest.h"
+#include "virtio_device.h"
+
+#define ALL (~0ull)
+#define DEPTH 64
+
+static char dir[64];
+static char device_path[80];
+static char socket_path[80];
+static char keeper_path[96];
+static char spec[128];
+static int listener;
+static pid_t pid;
+static bool served;
+static struct sim_guest g;
+
+static void daemon_child(int ready)
+{
+	char number[16];
+	char *argv[] = { "rumpk", "--socket",	socket_path, "--disk",
+			 spec,	  "--ready-fd", number,	     NULL };
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	snprintf(number, sizeof(number), "%d", ready);
+	_exit(rumpk_run(7, argv));
+}
+
+static int daemon_spawn(void)
+{
+	int p[2];
+
+	assert_int_equal(pipe(p), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		close(p[0]);
+		daemon_child(p[1]);
+	}
+	close(p[1]);
+	return p[0];
+}
+
+static int daemon_wait(void)
+{
+	int status = -1;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	pid = 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
+}
+
+/* A rumpk with a device, and a guest of it. */
+static void start(void)
+{
+	int ready = daemon_spawn();
+	char c = 0;
+	int sock;
+
+	fcntl(listener, F_SETFL, 0);
+	sock = accept(listener, NULL, NULL);
+	assert_true(sock >= 0);
+	device_start(sock);
+	served = true;
+	assert_int_equal(read(ready, &c, 1), 1);
+	close(ready);
+	assert_int_equal(sim_connect(&g, socket_path, 1, 2), 0);
+	assert_int_equal(sim_bind(&g, 0), 0);
+	assert_int_equal(sim_attach(&g, ALL, DEPTH), 0);
+}
+
+static int setup(void **state)
+{
+	strcpy(dir, "/dev/shm/rumpk-unit-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(device_path, sizeof(device_path), "%s/device", dir);
+	snprintf(socket_path, sizeof(socket_path), "%s/s", dir);
+	snprintf(keeper_path, sizeof(keeper_path), "%s.keeper", socket_path);
+	snprintf(spec, sizeof(spec), "vhost=%s", device_path);
+	listener = unix_listen(device_path, SOCK_STREAM);
+	assert_true(listener >= 0);
+	device_reset();
+	served = false;
+	memset(&g, 0, sizeof(g));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	int i;
+
+	if (g.base)
+		sim_disconnect(&g);
+	if (pid) {
+		kill(pid, SIGTERM);
+		daemon_wait();
+	}
+	if (served)
+		device_end();
+	close(listener);
+	unlink(device_path);
+	for (i = 0; i < 500 && access(keeper_path, F_OK) == 0; i++)
+		usleep(10000);
+	return rmdir(dir);
+}
+
+static void blocks_go_through(void **state)
+{
+	struct nxblk_config config;
+	uint64_t i;
+
+	start();
+	assert_int_equal(sim_info(&g, &config), NXBLK_S_OK);
+	assert_int_equal(config.capacity, BYTES / 512);
+	for (i = 0; i < 200; i++) {
+		memset(sim_data(&g), (int)i, 4096);
+		assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, i * 8, 8,
+					i % 2 ? NXBLK_REQ_FUA : 0),
+				 NXBLK_S_OK);
+		assert_int_equal(dev.disk[i * 4096 + 4095], i);
+		memset(dev.disk + i * 4096, (int)i + 1, 4096);
+		assert_int_equal(sim_rw(&g, NXBLK_OP_READ, i * 8, 8, 0),
+				 NXBLK_S_OK);
+		assert_int_equal(sim_data(&g)[4095], (i + 1) & 0xff);
+	}
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_OK);
+	assert_int_equal(sim_simple(&g, NXBLK_OP_WRITE_ZEROES, 0, 8, 0),
+			 NXBLK_S_OK);
+	assert_int_equal(dev.disk[0], 0);
+	assert_int_equal(dev.disk[4095], 0);
+	assert_int_equal(kill(pid, SIGTERM), 0);
+	assert_int_equal(daemon_wait(), 0);
+}
+
+/* No event tells of an answer that comes late; it is not left lying about. */
+static void naps_while_a_device_works(void **state)
+{
+	uint64_t begun;
+	int i;
+
+	start();
+	dev.misdeed = SLOW;
+	begun = now_ms();
+	for (i = 0; i < 40; i++)
+		assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
+	assert_in_range(now_ms() - begun, 200, 2000);
+}
+
+/* The command line says nothing of it. */
+static void read_only_medium(void **state)
+{
+	struct nxblk_config config;
+
+	dev.features |= 1 << 5;
+	start();
+	assert_int_equal(sim_info(&g, &config), NXBLK_S_OK);
+	assert_true(config.flags & NXBLK_CFG_READ_ONLY);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, 0, 8, 0), NXBLK_S_RO);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
+}
+
+static void device_resizes(void **state)
+{
+	const uint32_t message[3] = { 2, 1, 0 };
+	struct nxblk_config config = { 0 };
+	int i;
+
+	start();
+	dev.config.capacity = BYTES / 1024;
+	assert_int_equal(send(dev.backend, message, 12, 0), 12);
+	for (i = 0; i < 500 && config.capacity != BYTES / 1024; i++) {
+		usleep(10000);
+		assert_int_equal(sim_info(&g, &config), NXBLK_S_OK);
+	}
+	assert_int_equal(config.capacity, BYTES / 1024);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, BYTES / 1024, 8, 0),
+			 NXBLK_S_RANGE);
+}
+
+/* Also of a request that it has. */
+static void device_goes_away(void **state)
+{
+	start();
+	assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, 0, 8, 0), NXBLK_S_OK);
+	dev.misdeed = HANG_UP;
+	while (sim_rw(&g, NXBLK_OP_READ, 0, 8, 0) == NXBLK_S_OK)
+		;
+	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_IOERR);
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_IOERR);
+	/* Nothing can be made durable any more. */
+	assert_int_equal(kill(pid, SIGTERM), 0);
+	assert_int_equal(daemon_wait(), 1);
+}
+
+static void device_is_rejected(void **state)
+{
+	int ready;
+	char c;
+
+	dev.config.capacity = 0;
+	ready = daemon_spawn();
+	fcntl(listener, F_SETFL, 0);
+	device_start(accept(listener, NULL, NULL));
+	served = true;
+	assert_int_equal(read(ready, &c, 1), 0);
+	close(ready);
+	assert_int_equal(daemon_wait(), 2);
+}
+
+static void no_device(void **state)
+{
+	int ready;
+	char c;
+
+	unlink(device_path);
+	ready = daemon_spawn();
+	assert_int_equal(read(ready, &c, 1), 0);
+	close(ready);
+	assert_int_equal(daemon_wait(), 2);
+}
+
+/* What the former rumpk sent may still be written: the disk stays away. */
+static void comes_back_without_it(void **state)
+{
+	int ready;
+	char c;
+
+	start();
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	daemon_wait();
+	ready = daemon_spawn();
+	assert_int_equal(read(ready, &c, 1), 0);
+	close(ready);
+	assert_int_equal(daemon_wait(), 2);
+	fcntl(listener, F_SETFL, O_NONBLOCK);
+	assert_int_equal(accept(listener, NULL, NULL), -1);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(blocks_go_through), TEST(naps_while_a_device_works),
+		TEST(read_only_medium),	 TEST(device_resizes),
+		TEST(device_goes_away),	 TEST(device_is_rejected),
+		TEST(no_device),	 TEST(comes_back_without_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
