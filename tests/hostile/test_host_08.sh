@@ -20,6 +20,8 @@ cell --socket "$tmp/rogue.sock" --timeout 200 --no-load -- sh -c '
 		echo $device >bind 2>/dev/null && bound=$((bound + 1))
 	done
 	[ $bound -gt 0 ] && [ $bound -lt 40 ] || echo "bound $bound times of 40"
+	# A disk that has just come is being read, and a module in use stays.
+	[ ! -e $device ] || echo $device >unbind
 	rmmod nexus_blk && rmmod nexus_ion || exit 4
 	dmesg | wc -l
 ' >"$tmp/out" || fail "failed at step $?: $(<"$tmp/out")"
