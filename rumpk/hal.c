@@ -31,3 +31,23 @@ uint8_t hal_status(int error)
 		return NXBLK_S_IOERR;
 	}
 }
+
+/**
+ * hal_advance - move past bytes that were transferred
+ * @io: operation with a buffer
+ * @n: bytes, at most what is left
+ */
+void hal_advance(struct hal_io *io, uint64_t n)
+{
+	io->offset += n;
+	io->length -= n;
+	while (n && n >= io->iov->iov_len) {
+		n -= io->iov->iov_len;
+		io->iov++;
+		io->niov--;
+	}
+	if (n) {
+		io->iov->iov_base = (uint8_t *)io->iov->iov_base + n;
+		io->iov->iov_len -= n;
+	}
+}

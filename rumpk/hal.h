@@ -153,6 +153,7 @@ static inline void hal_close(struct hal *hal)
 }
 
 uint8_t hal_status(int error);
+void hal_advance(struct hal_io *io, uint64_t n);
 
 int hal_mem_create(uint64_t size, int *fd);
 struct hal *hal_mem_open(int fd, uint64_t size, bool read_only, uint32_t block,

@@ -78,22 +78,6 @@ static void io_finish(struct hal_io *io, int error)
 	io->step = STEP_END;
 }
 
-/* Move past @n bytes that were transferred. */
-static void io_advance(struct hal_io *io, uint64_t n)
-{
-	io->offset += n;
-	io->length -= n;
-	while (n && n >= io->iov->iov_len) {
-		n -= io->iov->iov_len;
-		io->iov++;
-		io->niov--;
-	}
-	if (n) {
-		io->iov->iov_base = (uint8_t *)io->iov->iov_base + n;
-		io->iov->iov_len -= n;
-	}
-}
-
 static enum step io_first_step(const struct hal_io *io)
 {
 	switch (io->op) {
@@ -126,7 +110,7 @@ static void io_after_transfer(struct hal_io *io, long res)
 		/* Past the end of a file that has shrunk. */
 		io_finish(io, EIO);
 	} else {
-		io_advance(io, min_u64((uint64_t)res, io->length));
+		hal_advance(io, min_u64((uint64_t)res, io->length));
 		if (!io->length)
 			io_finish(io, 0);
 	}

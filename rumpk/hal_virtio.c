@@ -252,19 +252,12 @@ static enum vio_step first_step(const struct hal_virtio *v,
 
 static void io_advance(struct hal_io *io, uint64_t n)
 {
+	if (io->step == VIO_DATA) {
+		hal_advance(io, n);
+		return;
+	}
 	io->offset += n;
 	io->length -= n;
-	if (io->step != VIO_DATA)
-		return;
-	while (n && n >= io->iov->iov_len) {
-		n -= io->iov->iov_len;
-		io->iov++;
-		io->niov--;
-	}
-	if (n) {
-		io->iov->iov_base = (uint8_t *)io->iov->iov_base + n;
-		io->iov->iov_len -= n;
-	}
 }
 
 /* A step was done. */

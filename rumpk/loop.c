@@ -128,9 +128,7 @@ static void on_guest_came(struct cell *c)
 {
 	rumpk_info("guest attached");
 	c->guest = true;
-	if (window_repair(&c->window))
-		rumpk_warn(
-			"window header or directory was overwritten, put right");
+	check_window(c);
 }
 
 static void on_guest_left(struct cell *c)
