@@ -213,6 +213,12 @@ static void depth_one(struct ion_host_end *end)
 	end->max_depth = 1;
 }
 
+/* Beside INFO's tag there is one: the next request has the last one's. */
+static void depth_two(struct ion_host_end *end)
+{
+	end->max_depth = 2;
+}
+
 static void depth_huge(struct ion_host_end *end)
 {
 	end->max_depth = 1u << 31;
@@ -271,7 +277,11 @@ static const struct misdeed misdeeds[] = {
 	{ .name = "tag-high", .times = 1, .answer = tag_high },
 	{ .name = "tag-idle", .times = 1, .answer = tag_idle },
 	{ .name = "twice", .times = 1, .answer = twice },
-	{ .name = "reused", .times = 1, .answer = reused, .request = reused_request },
+	{ .name = "reused",
+	  .times = 1,
+	  .answer = reused,
+	  .request = reused_request,
+	  .end = depth_two },
 	{ .name = "wrong-op", .times = 1, .answer = wrong_op },
 	{ .name = "wrong-cookie", .times = 1, .answer = wrong_cookie },
 
