@@ -36,6 +36,11 @@ mutants: ## break the code rule by rule and see that the named tests notice
 	@scripts/setup test
 	@scripts/mutants $(T)
 
+.PHONY: bench
+bench: ## nxblk0 beside virtio-blk in one guest: ratios, no test
+	@scripts/setup run
+	@scripts/bench
+
 .PHONY: modules
 modules: ## the kernel modules, for KERNEL=6.1, 6.12 or the path of a kernel build tree
 	@scripts/modules $(KERNEL)
