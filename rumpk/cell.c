@@ -2,6 +2,7 @@
 #include "cell.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "hal_virtio.h"
+#include "oplog.h"
 #include "unix.h"
 #include "util.h"
 
@@ -170,6 +172,33 @@ static int disk_grant(struct cell *c, unsigned int n,
 	return d->rights ? cspace_grant(&c->cspace, n, &cap) : 0;
 }
 
+static int open_op_log(const struct options *o, int *fd)
+{
+	*fd = -1;
+	if (!o->op_log)
+		return 0;
+	*fd = open(o->op_log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (*fd >= 0)
+		return 0;
+	rumpk_error("--op-log %s: %s", o->op_log, strerror(errno));
+	return -EINVAL;
+}
+
+static int log_disks(struct cell *c, const struct options *o)
+{
+	unsigned int i;
+	int fd;
+	int err = open_op_log(o, &fd);
+
+	for (i = 0; i < c->count && !err && fd >= 0; i++) {
+		c->disk[i].hal = hal_log_open(c->disk[i].hal, fd, i);
+		if (!c->disk[i].hal)
+			err = -EINVAL;
+	}
+	close_fd(&fd);
+	return err;
+}
+
 /**
  * cell_open_disks - open, judge and fence all disks
  * @c: configured cell, with its record
@@ -202,7 +231,7 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
 		disk_config(disk, d, c->window.plan.max_sectors);
 		disk_grant(c, i, d);
 	}
-	return 0;
+	return log_disks(c, o);
 }
 
 /**

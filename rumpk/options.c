@@ -25,6 +25,7 @@ enum {
 	OPT_LOG_LEVEL,
 	OPT_READY_FD,
 	OPT_PID_FILE,
+	OPT_OP_LOG,
 	OPT_PRINT_QEMU_ARGS,
 	OPT_VERSION,
 	OPT_HELP,
@@ -39,6 +40,7 @@ static const struct option long_options[] = {
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "ready-fd", required_argument, NULL, OPT_READY_FD },
 	{ "pid-file", required_argument, NULL, OPT_PID_FILE },
+	{ "op-log", required_argument, NULL, OPT_OP_LOG },
 	{ "print-qemu-args", no_argument, NULL, OPT_PRINT_QEMU_ARGS },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -65,6 +67,7 @@ static const char help[] =
 	"  --log-level LEVEL   error, warn, info or debug (info)\n"
 	"  --ready-fd N        write a newline to descriptor N when listening\n"
 	"  --pid-file PATH     write the process number there\n"
+	"  --op-log FILE       append what the disks are written, and in which order\n"
 	"  --print-qemu-args   print what to append to a QEMU command line\n"
 	"  --version           print the version\n"
 	"  --help              print this\n"
@@ -190,6 +193,8 @@ static int set_option(struct options *o, int opt, const char *value)
 		return set_path(&o->window_file, "window-file", value);
 	case OPT_PID_FILE:
 		return set_path(&o->pid_file, "pid-file", value);
+	case OPT_OP_LOG:
+		return set_path(&o->op_log, "op-log", value);
 	case OPT_DISK:
 		return add_disk(o, value);
 	case OPT_LOG_LEVEL:

@@ -60,6 +60,7 @@ enum options_action {
  * @window: --window
  * @window_file: --window-file, or NULL
  * @pid_file: --pid-file, or NULL
+ * @op_log: --op-log, or NULL
  * @ready_fd: --ready-fd, or -1
  * @level: --log-level
  * @disk: each --disk, in order
@@ -71,6 +72,7 @@ struct options {
 	uint64_t window;
 	const char *window_file;
 	const char *pid_file;
+	const char *op_log;
 	int ready_fd;
 	enum rumpk_level level;
 	struct disk_options disk[OPTIONS_MAX_DISKS];

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A disk that records what it has another one do (oplog.h).
+ *
+ * The data of a write is what was in the buffer when the write was handed on. A
+ * guest that changes a buffer which it has given away gets what it deserves; its
+ * log does not say which of the two.
+ */
+#include "oplog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "util.h"
+
+/* One record before what hal_io.iov can have. */
+#define MOST_PIECES 1024
+
+/**
+ * struct logged - an operation that is under way
+ * @io: as the disk below has it
+ * @outer: as the owner gave it
+ * @log: the disk
+ * @next: free
+ * @id: in the log
+ */
+struct logged {
+	struct hal_io io;
+	struct hal_io *outer;
+	struct hal_log *log;
+	struct logged *next;
+	uint64_t id;
+};
+
+/**
+ * struct hal_log - a disk whose operations are logged
+ * @hal: what the owner sees
+ * @below: what does the work
+ * @fd: the log; -1 once it could not be written
+ * @disk: number
+ * @next_id: of the next operation
+ * @free: entries of @pool that are free
+ * @pool: as many as can be under way
+ */
+struct hal_log {
+	struct hal hal;
+	struct hal *below;
+	int fd;
+	uint8_t disk;
+	uint64_t next_id;
+	struct logged *free;
+	struct logged *pool;
+};
+
+static struct hal_log *to_log(struct hal *hal)
+{
+	return container_of(hal, struct hal_log, hal);
+}
+
+/* A log with a hole would be believed: better none from here on. */
+static void log_write(struct hal_log *l, const struct oplog_record *rec,
+		      const struct iovec *iov, int niov)
+{
+	struct iovec all[MOST_PIECES] = { { (void *)(uintptr_t)rec,
+					    sizeof(*rec) } };
+	size_t length = sizeof(*rec);
+	int i;
+
+	if (l->fd < 0)
+		return;
+	for (i = 0; i < niov && i + 1 < MOST_PIECES; i++) {
+		all[i + 1] = iov[i];
+		length += iov[i].iov_len;
+	}
+	if (i == niov && writev(l->fd, all, niov + 1) == (ssize_t)length)
+		return;
+	rumpk_log(RUMPK_ERROR, l->disk, "the operation log ends here: %s",
+		  strerror(errno));
+	close_fd(&l->fd);
+}
+
+static void log_begin(struct logged *g)
+{
+	const struct hal_io *io = &g->io;
+	const struct oplog_record rec = {
+		.magic = OPLOG_MAGIC,
+		.type = OPLOG_BEGIN,
+		.disk = g->log->disk,
+		.op = (uint8_t)io->op,
+		.flags = io->durable ? OPLOG_DURABLE : 0,
+		.id = g->id,
+		.offset = io->offset,
+		.length = io->op == HAL_SYNC ? 0 : io->length,
+	};
+
+	log_write(g->log, &rec, io->iov, io->op == HAL_WRITE ? io->niov : 0);
+}
+
+static void log_end(struct hal_log *l, enum hal_op op, uint64_t id, int error)
+{
+	const struct oplog_record rec = {
+		.magic = OPLOG_MAGIC,
+		.type = OPLOG_END,
+		.disk = l->disk,
+		.op = (uint8_t)op,
+		.id = id,
+		.length = (uint64_t)error,
+	};
+
+	log_write(l, &rec, NULL, 0);
+}
+
+/* What the owner reads of the disk below without asking. */
+static void log_mirror(struct hal_log *l)
+{
+	l->hal.info = l->below->info;
+	l->hal.event_fd = l->below->event_fd;
+	l->hal.polled = l->below->polled;
+	l->hal.changed = l->below->changed;
+}
+
+static void log_done(struct hal_io *io)
+{
+	struct logged *g = container_of(io, struct logged, io);
+	struct hal_log *l = g->log;
+	struct hal_io *outer = g->outer;
+
+	log_end(l, io->op, g->id, io->error);
+	outer->error = io->error;
+	g->next = l->free;
+	l->free = g;
+	log_mirror(l);
+	outer->done(outer);
+}
+
+static void log_submit(struct hal *hal, struct hal_io *io)
+{
+	struct hal_log *l = to_log(hal);
+	struct logged *g = l->free;
+
+	if (io->op == HAL_READ) {
+		hal_submit(l->below, io);
+		log_mirror(l);
+		return;
+	}
+	if (!g) {
+		io->error = EBUSY;
+		io->done(io);
+		return;
+	}
+	l->free = g->next;
+	g->io = *io;
+	g->io.done = log_done;
+	g->outer = io;
+	g->id = l->next_id++;
+	log_begin(g);
+	hal_submit(l->below, &g->io);
+	log_mirror(l);
+}
+
+static unsigned int log_poll(struct hal *hal)
+{
+	struct hal_log *l = to_log(hal);
+	unsigned int n = hal_poll(l->below);
+
+	log_mirror(l);
+	return n;
+}
+
+static void log_kick(struct hal *hal)
+{
+	hal_kick(to_log(hal)->below);
+}
+
+static int log_start(struct hal *hal, unsigned int depth)
+{
+	struct hal_log *l = to_log(hal);
+	unsigned int i;
+	int err = hal_start(l->below, depth);
+
+	if (err)
+		return err;
+	l->pool = calloc(depth, sizeof(*l->pool));
+	if (!l->pool)
+		return -ENOMEM;
+	for (i = 0; i < depth; i++) {
+		l->pool[i].log = l;
+		l->pool[i].next = l->free;
+		l->free = &l->pool[i];
+	}
+	log_mirror(l);
+	return 0;
+}
+
+static int log_resize(struct hal *hal)
+{
+	struct hal_log *l = to_log(hal);
+	int err = hal_resize(l->below);
+
+	log_mirror(l);
+	return err;
+}
+
+static int log_sync(struct hal *hal)
+{
+	struct hal_log *l = to_log(hal);
+	const struct oplog_record begin = {
+		.magic = OPLOG_MAGIC,
+		.type = OPLOG_BEGIN,
+		.disk = l->disk,
+		.op = HAL_SYNC,
+		.id = l->next_id++,
+	};
+	int err;
+
+	log_write(l, &begin, NULL, 0);
+	err = hal_sync(l->below);
+	log_end(l, HAL_SYNC, begin.id, -err);
+	return err;
+}
+
+static void log_close(struct hal *hal)
+{
+	struct hal_log *l = to_log(hal);
+
+	hal_close(l->below);
+	close_fd(&l->fd);
+	free(l->pool);
+	free(l);
+}
+
+static const struct hal_ops log_ops = {
+	.name = "log",
+	.start = log_start,
+	.submit = log_submit,
+	.poll = log_poll,
+	.kick = log_kick,
+	.resize = log_resize,
+	.sync = log_sync,
+	.close = log_close,
+};
+
+/**
+ * hal_log_open - log what a disk does
+ * @below: the disk; this one's from now on, also after a failure
+ * @fd: the log, open for appending; duplicated
+ * @disk: its number
+ *
+ * Return: the disk, or NULL after a message.
+ */
+struct hal *hal_log_open(struct hal *below, int fd, unsigned int disk)
+{
+	const struct oplog_record rec = {
+		.magic = OPLOG_MAGIC,
+		.type = OPLOG_DISK,
+		.disk = (uint8_t)disk,
+		.length = below->info.capacity,
+	};
+	struct hal_log *l = calloc(1, sizeof(*l));
+
+	if (l)
+		l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (!l || l->fd < 0) {
+		rumpk_error("operation log: %s", strerror(errno));
+		hal_close(below);
+		free(l);
+		return NULL;
+	}
+	l->hal.ops = &log_ops;
+	l->hal.block = below->block;
+	l->below = below;
+	l->disk = (uint8_t)disk;
+	log_mirror(l);
+	log_write(l, &rec, NULL, 0);
+	return &l->hal;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The operation log: what rumpk had its storage do, and in which order, so that
+ * what a power cut could have left of an image can be made from it afterwards.
+ *
+ * A log is a row of records, appended, those of all disks in one file: their order
+ * is the order in which this rumpk began operations and learned of their ends. A
+ * rumpk that comes again appends; its %OPLOG_DISK record of a disk says that
+ * whatever had not ended there never will. Little-endian; the data that a write was
+ * given follows its record.
+ */
+#ifndef RUMPK_OPLOG_H
+#define RUMPK_OPLOG_H
+
+#include <nexus/ion_os.h>
+
+#include "hal.h"
+
+#define OPLOG_MAGIC 0x474f4c31u
+
+/**
+ * enum oplog_type - what a record tells
+ * @OPLOG_DISK: service of a disk begins; @length is its capacity
+ * @OPLOG_BEGIN: an operation is handed to the storage
+ * @OPLOG_END: it is done; @length is the errno, 0 when all went well
+ */
+enum oplog_type {
+	OPLOG_DISK = 1,
+	OPLOG_BEGIN = 2,
+	OPLOG_END = 3,
+};
+
+/* struct oplog_record.flags */
+#define OPLOG_DURABLE 1u
+
+/**
+ * struct oplog_record - a record
+ * @magic: OPLOG_MAGIC
+ * @type: &enum oplog_type
+ * @disk: number of the disk
+ * @op: &enum hal_op; READ is not logged
+ * @flags: OPLOG_DURABLE
+ * @id: of the operation, in this life of the disk
+ * @offset: first byte
+ * @length: bytes, and see &enum oplog_type
+ */
+struct oplog_record {
+	__u32 magic;
+	__u8 type;
+	__u8 disk;
+	__u8 op;
+	__u8 flags;
+	__u64 id;
+	__u64 offset;
+	__u64 length;
+};
+ION_ASSERT_SIZE(struct oplog_record, 32);
+
+struct hal *hal_log_open(struct hal *below, int fd, unsigned int disk);
+
+#endif /* RUMPK_OPLOG_H */
