@@ -19,8 +19,13 @@
 
 #include "nxblk.h"
 
-/* A removal during which nothing is answered for this long goes on without. */
+/*
+ * A removal during which nothing is answered for this long goes on without. A
+ * host that gives signs of life may just be slow: its disk may take its time for
+ * a flush, and what is dirty here would be lost.
+ */
 #define NXBLK_REAP_PATIENCE (5 * HZ)
+#define NXBLK_REAP_PATIENCE_ALIVE (60 * HZ)
 #define NXBLK_REAP_LOOK (HZ / 2)
 
 /* Jiffies for which the disk has been without service. */
@@ -173,13 +178,16 @@ enum blk_eh_timer_return nxblk_outage_timeout(struct request *rq)
 /* A removal waits for I/O: is any being answered? */
 static bool nxblk_outage_stuck(struct nxblk_disk *d)
 {
+	unsigned long patience = NXBLK_REAP_PATIENCE;
 	bool pending = d->state != NXBLK_LIVE;
 	unsigned int i;
 
+	if (d->state == NXBLK_LIVE && ion_device_host_alive(d->idev))
+		patience = NXBLK_REAP_PATIENCE_ALIVE;
 	for (i = 0; i < d->nr_queues; i++)
 		pending |= nxblk_queue_oldest(&d->queues[i]) > 0;
-	return pending && time_after(jiffies, READ_ONCE(d->last_answer) +
-						      NXBLK_REAP_PATIENCE);
+	return pending &&
+	       time_after(jiffies, READ_ONCE(d->last_answer) + patience);
 }
 
 /**
@@ -194,7 +202,7 @@ void nxblk_outage_reap(struct work_struct *work)
 	mutex_lock(&d->lock);
 	if (d->state != NXBLK_DEAD && nxblk_outage_stuck(d))
 		nxblk_outage_fail(d, NXBLK_DEAD, BLK_STS_IOERR,
-				  "removed, the host is silent");
+				  "removed, the host does not answer");
 	if (d->state != NXBLK_DEAD)
 		queue_delayed_work(nxblk_wq, &d->reap_work, NXBLK_REAP_LOOK);
 	mutex_unlock(&d->lock);
