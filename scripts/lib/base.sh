@@ -6,6 +6,8 @@
 
 set -euo pipefail
 export LC_ALL=C
+# depmod, mke2fs and others are there, and not in the path of an ordinary user.
+export PATH=$PATH:/usr/sbin:/sbin
 
 NEXUS_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 NEXUS_BUILD=${NEXUS_BUILD:-$NEXUS_TOP/build}
