@@ -3,16 +3,22 @@
  * Two threads and a pair of rings under ThreadSanitizer: one sends numbers, the
  * other sends each back, and both sleep by the book: arm, look again, then wait
  * for a doorbell. A lost wake-up is a wait that runs into its deadline, a
- * missing barrier of pair (A) or (B) is a data race on an entry.
+ * missing barrier of pair (A) is a data race on an entry.
+ *
+ * The answers order what the echo has read before what is written next. So then
+ * numbers go one way alone: nothing but pair (B) keeps the sender from writing to
+ * an entry that is still being read.
  *
  * usage: tsan_ring [ROUNDS]
  */
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <nexus/ion_abi.h>
@@ -149,6 +155,32 @@ static void drive(struct side *s)
 	}
 }
 
+static void *drain(void *arg)
+{
+	struct side *s = arg;
+	__u64 i;
+
+	for (i = 0; i < s->rounds; i++)
+		take(s, i);
+	return NULL;
+}
+
+/* As fast as entries are given back. */
+static void flood(struct side *s)
+{
+	time_t until = time(NULL) + DEADLINE_MS / 1000;
+	__u64 i;
+
+	for (i = 0; i < s->rounds; i++) {
+		while (!ion_prod_free(&s->tx)) {
+			if (time(NULL) > until)
+				fail("no entry is given back", i);
+			sched_yield();
+		}
+		give(s, i);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct side a = { .rounds = argc > 1 ? strtoull(argv[1], NULL, 0) :
@@ -172,6 +204,10 @@ int main(int argc, char **argv)
 	pthread_join(thread, NULL);
 	if (!a.sleeps || !b.sleeps)
 		fail("nobody ever slept", a.rounds);
+	if (pthread_create(&thread, NULL, drain, &b))
+		fail("thread", 0);
+	flood(&a);
+	pthread_join(thread, NULL);
 	printf("ok tsan_ring\n# %llu rounds, %lu and %lu sleeps\n",
 	       (unsigned long long)a.rounds, a.sleeps, b.sleeps);
 	return 0;
