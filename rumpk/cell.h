@@ -27,6 +27,7 @@
  * @count: of them
  * @beat: heartbeat, and watch over the loop
  * @poller: how long to look before sleeping
+ * @lines: limits the lines about the window
  * @epoll: what the loop sleeps on
  * @signals: signalfd; -1: none
  * @guest: a QEMU is attached
@@ -43,6 +44,7 @@ struct cell {
 	unsigned int count;
 	struct beat beat;
 	struct poller poller;
+	struct rumpk_ratelimit lines;
 	int epoll;
 	int signals;
 	bool guest;

@@ -119,9 +119,12 @@ static void on_signals(struct cell *c)
 
 static void check_window(struct cell *c)
 {
-	if (window_repair(&c->window))
-		rumpk_warn(
-			"window header or directory was overwritten, put right");
+	uint64_t dropped;
+
+	if (window_repair(&c->window) &&
+	    rumpk_ratelimit(&c->lines, now_ms(), &dropped))
+		rumpk_warn("window header or directory was overwritten, put right, suppressed=%llu",
+			   (unsigned long long)dropped);
 }
 
 static void on_guest_came(struct cell *c)
