@@ -497,7 +497,8 @@ int ion_channel_send(struct ion_channel *ch, const void *msg)
 	} else {
 		ion_prod_put(req, msg);
 		ch->stats.sent++;
-		atomic_inc(&ch->unanswered);
+		if (!ch->ops->one_way)
+			atomic_inc(&ch->unanswered);
 	}
 	spin_unlock_irqrestore(&ch->prod_lock, flags);
 	return ret;
@@ -552,7 +553,8 @@ static unsigned int ion_channel_consume(struct ion_channel *ch, ion_receive_fn f
 	if (reason)
 		ion_channel_note_latch(ch, reason);
 	ch->stats.received += n;
-	atomic_sub(n, &ch->unanswered);
+	if (!ch->ops->one_way)
+		atomic_sub(n, &ch->unanswered);
 	return n;
 }
 

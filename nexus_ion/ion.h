@@ -44,6 +44,13 @@ struct ion_window;
  *	none will succeed before @up. @why is for the log.
  * @event: answers may have arrived
  * @changed: the kind's configuration may have changed (a hint). Optional.
+ * @one_way: messages are not answered one by one, as a console's: what comes in
+ *	answers nothing, and nothing waits for an answer. Otherwise each message
+ *	gets exactly one back, and while one is missing the safety poll looks for it
+ *	ten times a second instead of once.
+ *
+ * A message that ion_channel_send() has no room for (-ENOSPC) is to be tried again
+ * after the next @event: nothing else tells that the ring has room.
  */
 struct ion_channel_ops {
 	int (*offer)(struct ion_channel *ch, const struct ion_offer *o,
@@ -52,6 +59,7 @@ struct ion_channel_ops {
 	void (*down)(struct ion_channel *ch, const char *why);
 	void (*event)(struct ion_channel *ch);
 	void (*changed)(struct ion_channel *ch);
+	bool one_way;
 };
 
 /**

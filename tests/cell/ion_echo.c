@@ -114,6 +114,12 @@ static void echo_host_work(struct work_struct *work)
 		if (e->state != ION_HOST_LIVE)
 			continue;
 		echo_serve(e);
+		if (e->req.broken || e->rsp.broken) {
+			ion_host_set_state(e, ION_HOST_LATCHED,
+					   e->req.broken ? ION_REASON_REQ_PROD :
+							   ION_REASON_RSP_CONS);
+			continue;
+		}
 		/* A full response ring is left to the guest's next doorbell. */
 		again |= ion_cons_arm(&e->req);
 	}
@@ -210,6 +216,7 @@ static void echo_up(struct ion_channel *ch)
 	echo_fill(ch);
 }
 
+/* A host in this very module does not go away: what was sent is not sent again. */
 static void echo_down(struct ion_channel *ch, const char *why)
 {
 	pr_err("channel went down: %s\n", why);
@@ -235,11 +242,20 @@ static struct echo_client *echo_client_of(struct ion_device *idev, int q)
 static int echo_probe(struct ion_device *idev)
 {
 	unsigned int q;
+	int ret;
 
-	for (q = 0; q < idev->nr_channels; q++)
-		ion_channel_open(&idev->channels[q], &echo_ops,
-				 echo_client_of(idev, q));
+	for (q = 0; q < idev->nr_channels; q++) {
+		ret = ion_channel_open(&idev->channels[q], &echo_ops,
+				       echo_client_of(idev, q));
+		if (ret)
+			goto close;
+	}
 	return 0;
+
+close:
+	while (q--)
+		ion_channel_close(&idev->channels[q]);
+	return ret;
 }
 
 static void echo_remove(struct ion_device *idev)
