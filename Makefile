@@ -41,6 +41,11 @@ bench: ## nxblk0 beside virtio-blk in one guest: ratios, no test
 	@scripts/setup run
 	@scripts/bench
 
+.PHONY: fuzz
+fuzz: ## fuzz every target for TIME=60 seconds (T=NAME: that one)
+	@scripts/setup fuzz
+	@scripts/fuzz $(T)
+
 .PHONY: modules
 modules: ## the kernel modules, for KERNEL=6.1, 6.12 or the path of a kernel build tree
 	@scripts/modules $(KERNEL)
