@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,21 +31,23 @@ static char dir[64];
 static char device_path[80];
 static char socket_path[80];
 static char keeper_path[96];
+static char log_path[80];
 static char spec[128];
 static int listener;
 static pid_t pid;
 static bool served;
+static bool logged;
 static struct sim_guest g;
 
 static void daemon_child(int ready)
 {
 	char number[16];
-	char *argv[] = { "rumpk", "--socket",	socket_path, "--disk",
-			 spec,	  "--ready-fd", number,	     NULL };
+	char *argv[] = { "rumpk",      "--socket", socket_path, "--disk", spec,
+			 "--ready-fd", number,	   "--op-log",	log_path, NULL };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(number, sizeof(number), "%d", ready);
-	_exit(rumpk_run(7, argv));
+	_exit(rumpk_run(logged ? 9 : 7, argv));
 }
 
 static int daemon_spawn(void)
@@ -71,18 +74,38 @@ static int daemon_wait(void)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
 }
 
+/* A device, when rumpk comes. */
+static void device_comes(void)
+{
+	struct pollfd p = { .fd = listener, .events = POLLIN };
+	int sock;
+
+	assert_int_equal(poll(&p, 1, 20000), 1);
+	sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(sock >= 0);
+	device_start(sock);
+	served = true;
+}
+
+static void device_dies(void)
+{
+	device_end();
+	served = false;
+}
+
+static void fence(void)
+{
+	dev.features |= 1ull << VIRTIO_BLK_F_CONFIG_WCE;
+	strcat(spec, ",fence=lock");
+}
+
 /* A rumpk with a device, and a guest of it. */
 static void start(void)
 {
 	int ready = daemon_spawn();
 	char c = 0;
-	int sock;
 
-	fcntl(listener, F_SETFL, 0);
-	sock = accept(listener, NULL, NULL);
-	assert_true(sock >= 0);
-	device_start(sock);
-	served = true;
+	device_comes();
 	assert_int_equal(read(ready, &c, 1), 1);
 	close(ready);
 	assert_int_equal(sim_connect(&g, socket_path, 1, 2), 0);
@@ -97,6 +120,8 @@ static int setup(void **state)
 	snprintf(device_path, sizeof(device_path), "%s/device", dir);
 	snprintf(socket_path, sizeof(socket_path), "%s/s", dir);
 	snprintf(keeper_path, sizeof(keeper_path), "%s.keeper", socket_path);
+	snprintf(log_path, sizeof(log_path), "%s/log", dir);
+	logged = false;
 	snprintf(spec, sizeof(spec), "vhost=%s", device_path);
 	listener = unix_listen(device_path, SOCK_STREAM);
 	assert_true(listener >= 0);
@@ -120,6 +145,7 @@ static int teardown(void **state)
 		device_end();
 	close(listener);
 	unlink(device_path);
+	unlink(log_path);
 	for (i = 0; i < 500 && access(keeper_path, F_OK) == 0; i++)
 		usleep(10000);
 	return rmdir(dir);
@@ -257,15 +283,118 @@ static void comes_back_without_it(void **state)
 	assert_int_equal(accept(listener, NULL, NULL), -1);
 }
 
+/* What is sent while the device is away is answered after all. */
+static void successor_serves(void **state)
+{
+	struct nxblk_req req;
+	struct nxblk_resp rsp;
+
+	fence();
+	start();
+	memset(sim_data(&g), 0x77, 4096);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, 0, 8, 0), NXBLK_S_OK);
+	device_dies();
+	sim_prepare(&g, &req, NXBLK_OP_FLUSH, 1);
+	sim_send(&g, &req);
+	assert_int_not_equal(sim_answer(&g, &rsp, 300), 0);
+	device_comes();
+	assert_int_equal(sim_answer(&g, &rsp, 10000), 0);
+	assert_int_equal(rsp.status, NXBLK_S_OK);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
+	assert_int_equal(sim_data(&g)[4095], 0x77);
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_OK);
+}
+
+static void reopened_by_an_operator(void **state)
+{
+	struct nxblk_config config = { 0 };
+
+	start();
+	device_dies();
+	while (sim_rw(&g, NXBLK_OP_READ, 0, 8, 0) == NXBLK_S_OK)
+		;
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_IOERR);
+	dev.config.capacity /= 2;
+	assert_int_equal(kill(pid, SIGHUP), 0);
+	device_comes();
+	while (sim_rw(&g, NXBLK_OP_READ, 0, 8, 0) != NXBLK_S_OK)
+		usleep(1000);
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_OK);
+	assert_int_equal(sim_info(&g, &config), NXBLK_S_OK);
+	assert_int_equal(config.capacity, BYTES / 1024);
+	assert_int_equal(kill(pid, SIGTERM), 0);
+	assert_int_equal(daemon_wait(), 0);
+}
+
+static void reopened_below_a_log(void **state)
+{
+	logged = true;
+	reopened_by_an_operator(state);
+}
+
+/* With a fence what the former rumpk sent is over when the device answers. */
+static void comes_back_with_it(void **state)
+{
+	struct nxblk_config before;
+	struct nxblk_config after;
+	int ready;
+	char c = 0;
+
+	fence();
+	start();
+	assert_int_equal(sim_info(&g, &before), NXBLK_S_OK);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	daemon_wait();
+	device_dies();
+	ready = daemon_spawn();
+	device_comes();
+	assert_int_equal(read(ready, &c, 1), 1);
+	close(ready);
+	assert_int_equal(sim_wait_offer(&g, 5000), 0);
+	sim_ack(&g, NXBLK_F_FLUSH, DEPTH);
+	assert_true(sim_wait_state(&g, ION_HOST_LIVE, 5000));
+	assert_int_equal(sim_info(&g, &after), NXBLK_S_OK);
+	assert_memory_equal(&after, &before, sizeof(after));
+	assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, 0, 8, 0), NXBLK_S_OK);
+}
+
+/* Another device at the same path is another disk. */
+static void comes_back_to_another(void **state)
+{
+	int ready;
+	char c;
+
+	fence();
+	start();
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	daemon_wait();
+	device_dies();
+	memcpy(dev.id, "another", 8);
+	ready = daemon_spawn();
+	device_comes();
+	assert_int_equal(read(ready, &c, 1), 0);
+	close(ready);
+	assert_int_equal(daemon_wait(), 2);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(blocks_go_through), TEST(naps_while_a_device_works),
-		TEST(read_only_medium),	 TEST(device_resizes),
-		TEST(device_goes_away),	 TEST(device_is_rejected),
-		TEST(no_device),	 TEST(comes_back_without_it),
+		TEST(blocks_go_through),
+		TEST(naps_while_a_device_works),
+		TEST(read_only_medium),
+		TEST(device_resizes),
+		TEST(device_goes_away),
+		TEST(device_is_rejected),
+		TEST(no_device),
+		TEST(comes_back_without_it),
+		TEST(successor_serves),
+		TEST(reopened_by_an_operator),
+		TEST(reopened_below_a_log),
+		TEST(comes_back_with_it),
+		TEST(comes_back_to_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
