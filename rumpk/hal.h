@@ -104,6 +104,7 @@ struct hal_ops {
  * @event_fd: readable when @ops->poll has something to do; -1: never
  * @block: logical block in bytes
  * @polled: operations whose end makes no event: only @ops->poll sees it
+ * @copies: data goes through this process, from one memory to another
  * @changed: the medium may have another size: the owner calls hal_resize()
  */
 struct hal {
@@ -112,6 +113,7 @@ struct hal {
 	int event_fd;
 	uint32_t block;
 	unsigned int polled;
+	bool copies;
 	bool changed;
 };
 
