@@ -261,8 +261,7 @@ static int act(const struct options *o)
 		       ION_ABI_MINOR);
 		return 0;
 	case OPTIONS_QEMU_ARGS:
-		options_print_qemu_args(o);
-		return 0;
+		return options_print_qemu_args(o) ? EXIT_USAGE : 0;
 	default:
 		return serve(o);
 	}
