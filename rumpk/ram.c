@@ -91,8 +91,9 @@ static const char *map_file(struct ram *r)
 
 	if (base == MAP_FAILED)
 		return strerror(errno);
-	/* A core dump is rumpk's, and not the guest's. */
+	/* No part of it is for a core dump, or for the keeper. */
 	madvise(base, r->length, MADV_DONTDUMP);
+	madvise(base, r->length, MADV_DONTFORK);
 	r->base = base;
 	return NULL;
 }

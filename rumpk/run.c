@@ -140,6 +140,8 @@ static int start_again(struct cell *c, const struct options *o)
 	if (cell_open_disks(c, o, true))
 		return EXIT_USAGE;
 	c->guest = c->link.guest;
+	if (c->guest && guard_again(c))
+		return EXIT_FAILED;
 	rumpk_info("serving a window that is there already, guest %s",
 		   c->guest ? "attached" : "not attached");
 	return cell_start(c, true) ? EXIT_FAILED : 0;
@@ -196,7 +198,7 @@ static int start(struct cell *c, const struct options *o)
 	struct place place = { .lock = -1 };
 	int status = EXIT_USAGE;
 
-	if (!cell_configure(c, o) &&
+	if (!cell_configure(c, o) && !cell_open_ram(c, o) &&
 	    !place_open(&place, o->socket, o->window_file))
 		status = attach_or_start(c, o, &place);
 	place_release(&place);

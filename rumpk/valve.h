@@ -72,6 +72,7 @@ struct valve_stats {
  * @hal: below
  * @config: geometry, limits, identity; the answer to INFO
  * @strict: every WRITE is durable when it is answered
+ * @zero_copy: it may move data to and from the cell's RAM
  * @sync_failed: data that was acknowledged may be lost: FLUSH, FUA and, when
  *	strict, WRITE fail from now on
  */
@@ -79,6 +80,7 @@ struct valve_disk {
 	struct hal *hal;
 	struct nxblk_config config;
 	bool strict;
+	bool zero_copy;
 	bool sync_failed;
 };
 
