@@ -58,7 +58,7 @@ static void qmp_disconnect(struct qmp *q)
 static void qmp_lost(struct qmp *q)
 {
 	qmp_disconnect(q);
-	q->next = now_ms() + RETRY_MS;
+	q->next = q->now + RETRY_MS;
 }
 
 static void qmp_break(struct qmp *q, const char *why)
@@ -75,7 +75,7 @@ static void qmp_send(struct qmp *q)
 	int n = snprintf(text, sizeof(text), "{%s,\"id\":%u}\n", *q->script,
 			 ++q->id);
 
-	q->next = now_ms() + ANSWER_MS;
+	q->next = q->now + ANSWER_MS;
 	/* It never comes near filling the socket; a QEMU that makes it is none. */
 	if (send(q->sock, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) != n)
 		qmp_lost(q);
@@ -274,11 +274,11 @@ static void qmp_connect(struct qmp *q)
 		close_fd(&q->sock);
 	if (q->sock >= 0) {
 		q->phase = QMP_GREETING;
-		q->next = now_ms() + ANSWER_MS;
+		q->next = q->now + ANSWER_MS;
 		return;
 	}
 	q->sock = -1;
-	q->next = now_ms() + (soon ? RETRY_SOON_MS : RETRY_MS);
+	q->next = q->now + (soon ? RETRY_SOON_MS : RETRY_MS);
 	if (q->told || soon)
 		return;
 	q->told = true;
@@ -300,6 +300,7 @@ static bool answer_is_due(const struct qmp *q)
  */
 void qmp_look(struct qmp *q, uint64_t now, bool waited_for)
 {
+	q->now = now;
 	if (q->verdict == QMP_NO_GUEST)
 		return;
 	if (waited_for && !q->deadline)

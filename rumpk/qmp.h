@@ -68,6 +68,7 @@ enum qmp_phase {
  * @sock: connection; -1: none
  * @script: commands yet to be answered, the first one was sent
  * @id: of that one
+ * @now: when it was last looked at, in milliseconds
  * @next: when to try to connect, or to give up a command, in milliseconds
  * @deadline: of @QMP_PENDING, in milliseconds; 0: nobody waits
  * @told: that the connection is lost was said
@@ -85,6 +86,7 @@ struct qmp {
 	int sock;
 	const char *const *script;
 	unsigned int id;
+	uint64_t now;
 	uint64_t next;
 	uint64_t deadline;
 	bool told;
