@@ -140,8 +140,8 @@ static int check_ram(const struct cell *c, const struct options *o, bool again)
 
 	ram_identity(c, o, &id);
 	if (again && memcmp(&id, &rec->ram, sizeof(id))) {
-		rumpk_error("--ram %s: is another RAM than that of the guest that is there; end the guest first",
-			    o->ram ? o->ram : "missing");
+		rumpk_error("--ram %s: not the RAM of the guest that is there; end the guest first",
+			    o->ram ? o->ram : "(none)");
 		return -EINVAL;
 	}
 	rec->ram = id;
