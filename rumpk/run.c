@@ -252,6 +252,27 @@ static void hold_standard_fds(void)
 	close_fd(&fd);
 }
 
+/* A file that is mapped was truncated by somebody: the end, but not a silent one. */
+static void on_sigbus(int sig)
+{
+	static const char line[] =
+		"rumpk: error: channel=- memory is gone: the window's or the RAM's file was truncated\n";
+	ssize_t n = write(STDERR_FILENO, line, sizeof(line) - 1);
+
+	(void)n;
+	raise(sig);
+}
+
+static void watch_memory(void)
+{
+	const struct sigaction sa = {
+		.sa_handler = on_sigbus,
+		.sa_flags = SA_RESETHAND | SA_NODEFER,
+	};
+
+	sigaction(SIGBUS, &sa, NULL);
+}
+
 static int act(const struct options *o)
 {
 	switch (o->action) {
@@ -283,6 +304,7 @@ int rumpk_run(int argc, char **argv)
 
 	hold_standard_fds();
 	signal(SIGPIPE, SIG_IGN);
+	watch_memory();
 	if (!options_parse(&o, argc, argv)) {
 		rumpk_log_level(o.level);
 		status = act(&o);

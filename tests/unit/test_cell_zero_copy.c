@@ -41,6 +41,7 @@ static char device_path[80];
 static int ram_fd;
 static uint8_t *ram;
 static int listener;
+static int said_fd = -1;
 static bool monitor;
 static bool served;
 static pid_t pid;
@@ -59,6 +60,8 @@ static void daemon_child(int ready, const char *disk, const char *with_ram)
 	int argc = 7;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (said_fd >= 0)
+		dup2(said_fd, STDERR_FILENO);
 	snprintf(number, sizeof(number), "%d", ready);
 	if (with_ram) {
 		argv[argc++] = "--ram";
@@ -465,6 +468,26 @@ static void comes_again_to_a_reset(void **state)
 	moves_pages();
 }
 
+/* The operator's to prevent; not silent, at least. */
+static void ram_is_truncated(void **state)
+{
+	char said[8192] = "";
+	struct nxblk_req req;
+	int status;
+
+	said_fd = memfd_create("said", MFD_CLOEXEC);
+	start("mem=1M");
+	assert_int_equal(ftruncate(ram_fd, 0), 0);
+	prepare_gpa(&req, NXBLK_OP_READ, 0, 0, 4096);
+	sim_send(&g, &req);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	pid = 0;
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+	assert_true(pread(said_fd, said, sizeof(said) - 1, 0) > 0);
+	assert_non_null(strstr(said, "file was truncated"));
+	close_fd(&said_fd);
+}
+
 static void monitor_is_lost(void **state)
 {
 	start("mem=1M");
@@ -500,6 +523,7 @@ int main(void)
 		TEST(comes_again_with_less),
 		TEST(comes_again_to_a_reset),
 		TEST(monitor_is_lost),
+		TEST(ram_is_truncated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
