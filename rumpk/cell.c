@@ -73,6 +73,11 @@ static int connect_device(void *path)
 	return unix_connect(path, SOCK_STREAM | SOCK_NONBLOCK);
 }
 
+static bool may_zero_copy(const struct cell *c, const struct disk_options *d)
+{
+	return c->ram.base && d->data != DISK_BOUNCE && (d->rights & CSPACE_DMA);
+}
+
 /*
  * What an earlier rumpk sent to a device may still be written, and without a
  * fence nothing says when it is over: the guest must not send it again.
@@ -80,7 +85,7 @@ static int connect_device(void *path)
 static struct hal *open_vhost(const struct cell *c,
 			      const struct disk_options *d, bool again)
 {
-	const struct hal_virtio_options opt = {
+	struct hal_virtio_options opt = {
 		.connect = connect_device,
 		.arg = d->path,
 		.name = d->path,
@@ -95,6 +100,11 @@ static struct hal *open_vhost(const struct cell *c,
 		.regions = 1,
 	};
 
+	/* A device sees the guest's RAM only when it may move data there. */
+	if (may_zero_copy(c, d))
+		opt.region[opt.regions++] =
+			(struct hal_virtio_region){ c->ram.fd, c->ram.base,
+						    c->ram.length };
 	if (!again || d->fence)
 		return hal_virtio_open(&opt);
 	rumpk_error("--disk vhost=%s: the device is not fenced against the former rumpk (fence=lock); end the guest first",
@@ -111,6 +121,35 @@ static struct hal *open_disk(struct cell *c, const struct disk_options *d,
 	if (d->path)
 		return open_file(d, again);
 	return open_mem(c, d, (*mem)++, again, uuid);
+}
+
+static void ram_identity(const struct cell *c, const struct options *o,
+			 struct window_ram *id)
+{
+	struct stat st;
+
+	memset(id, 0, sizeof(*id));
+	if (!c->ram.base || fstat(c->ram.fd, &st) < 0)
+		return;
+	id->device = st.st_dev;
+	id->inode = st.st_ino;
+	id->machine = o->machine;
+}
+
+/* A guest that is there has the RAM that it had. */
+static int check_ram(const struct cell *c, const struct options *o, bool again)
+{
+	struct window_record *rec = c->window.record;
+	struct window_ram id;
+
+	ram_identity(c, o, &id);
+	if (again && memcmp(&id, &rec->ram, sizeof(id))) {
+		rumpk_error("--ram %s: not the RAM of the guest that is there; end the guest first",
+			    o->ram ? o->ram : "(none)");
+		return -EINVAL;
+	}
+	rec->ram = id;
+	return 0;
 }
 
 static void disk_identity(const struct valve_disk *disk,
@@ -145,6 +184,7 @@ static void disk_config(struct valve_disk *disk, const struct disk_options *d,
 	bool read_only = disk->hal->info.read_only || !(d->rights & CSPACE_WRITE);
 
 	disk->strict = d->strict;
+	config->zero_copy_min = d->data == DISK_ZERO_COPY;
 	config->capacity = disk->hal->info.capacity >> NXBLK_SECTOR_SHIFT;
 	config->logical_block = d->block;
 	config->physical_block = NXBLK_MAX_BLOCK_SIZE;
@@ -206,6 +246,18 @@ static int log_disks(struct cell *c, const struct options *o)
 }
 
 /**
+ * cell_open_ram - map the guest's RAM, when there is any to be had
+ * @c: configured cell
+ * @o: command line
+ *
+ * Return: 0, or -EINVAL after a message.
+ */
+int cell_open_ram(struct cell *c, const struct options *o)
+{
+	return o->ram ? ram_open(&c->ram, o->ram, o->machine) : 0;
+}
+
+/**
  * cell_open_disks - open, judge and fence all disks
  * @c: configured cell, with its record
  * @o: command line
@@ -220,6 +272,8 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
 	unsigned int mem = 0;
 	unsigned int i;
 
+	if (check_ram(c, o, again))
+		return -EINVAL;
 	for (i = 0; i < c->count; i++) {
 		const struct disk_options *d = &o->disk[i];
 		struct valve_disk *disk = &c->disk[i];
@@ -235,6 +289,7 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
 		}
 		rec->disk[i] = id;
 		disk_config(disk, d, c->window.plan.max_sectors);
+		disk->zero_copy = may_zero_copy(c, d);
 		disk_grant(c, i, d);
 	}
 	return log_disks(c, o);
@@ -249,12 +304,19 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
  */
 int cell_configure(struct cell *c, const struct options *o)
 {
+	int err;
+
 	c->epoll = -1;
 	c->signals = -1;
 	c->link.fd = -1;
 	c->fds.window = -1;
 	c->fds.record = -1;
 	c->count = o->disks;
+	err = qmp_init(&c->qmp, o->qmp, o->quit_on_reset);
+	if (err) {
+		rumpk_error("--qmp %s: %s", o->qmp, strerror(-err));
+		return err;
+	}
 	if (window_plan(&c->window.plan, o->window, o->disks))
 		return 0;
 	rumpk_error("--window %llu: too small for %u disks",
@@ -280,6 +342,7 @@ static int channel_setup(struct cell *c, unsigned int i)
 	v->cspace = &c->cspace;
 	v->disk = &c->disk[i];
 	v->window = c->window.base;
+	v->ram = &c->ram;
 	v->channel = (int)i;
 	v->kind = dir->kind;
 	v->instance = dir->instance;
@@ -312,6 +375,7 @@ int cell_start(struct cell *c, bool again)
 		rumpk_error("cannot start: %s", strerror(-err));
 		return err;
 	}
+	guard_apply(c);
 	for (i = 0; i < c->count; i++) {
 		window_set_config(&c->window, i, &c->disk[i].config);
 		channel_start(&c->channel[i]);
@@ -392,7 +456,13 @@ void cell_print_stats(const struct cell *c)
 				  c->channel[i].end.generation);
 }
 
-static uint32_t cell_in_flight(const struct cell *c)
+/**
+ * cell_in_flight - requests that the disks have
+ * @c: cell
+ *
+ * Return: of all channels.
+ */
+uint32_t cell_in_flight(const struct cell *c)
 {
 	uint32_t n = 0;
 	unsigned int i;
@@ -464,6 +534,8 @@ void cell_release(struct cell *c)
 		valve_exit(&c->channel[i].valve);
 	}
 	window_unmap(&c->window);
+	ram_close(&c->ram);
+	qmp_exit(&c->qmp);
 	keeper_leave(&c->link);
 	keeper_close_fds(&c->fds);
 }

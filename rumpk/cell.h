@@ -13,6 +13,8 @@
 #include "keeper.h"
 #include "options.h"
 #include "poller.h"
+#include "qmp.h"
+#include "ram.h"
 #include "valve.h"
 #include "window.h"
 
@@ -21,6 +23,11 @@
  * @window: shared with the guest
  * @fds: what the keeper holds as well
  * @link: to the keeper
+ * @ram: the guest's, or none
+ * @qmp: keeps a reset of the guest waiting
+ * @qmp_looked: when, in milliseconds
+ * @stopped: when the guest's machine stopped to reset or to end, in milliseconds;
+ *	0: it has not
  * @cspace: what the guest may do
  * @disk: the disks
  * @channel: one a disk
@@ -38,6 +45,10 @@ struct cell {
 	struct window window;
 	struct keeper_fds fds;
 	struct keeper_link link;
+	struct ram ram;
+	struct qmp qmp;
+	uint64_t qmp_looked;
+	uint64_t stopped;
 	struct cspace cspace;
 	struct valve_disk disk[WINDOW_MAX_DISKS];
 	struct cell_channel channel[WINDOW_MAX_DISKS];
@@ -60,7 +71,15 @@ void cell_release(struct cell *c);
 void cell_disk_changed(struct cell *c, unsigned int i);
 void cell_reload(struct cell *c);
 void cell_print_stats(const struct cell *c);
+int cell_open_ram(struct cell *c, const struct options *o);
+uint32_t cell_in_flight(const struct cell *c);
 int cell_open_disks(struct cell *c, const struct options *o, bool again);
+
+int guard_again(struct cell *c);
+void guard_guest_came(struct cell *c);
+void guard_guest_left(struct cell *c);
+void guard_apply(struct cell *c);
+void guard_look(struct cell *c, uint64_t now);
 
 int cell_loop_init(struct cell *c);
 void cell_loop_exit(struct cell *c);

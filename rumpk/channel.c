@@ -180,7 +180,7 @@ bool channel_step(struct cell_channel *ch)
 	bool progress = event != ION_HOST_EV_NONE;
 
 	channel_event(ch, event);
-	if (ch->end.state == ION_HOST_DRAINING && !ch->valve.in_flight) {
+	if (channel_is_drained(ch) && !ch->held) {
 		channel_drained(ch);
 		progress = true;
 	}
@@ -249,12 +249,15 @@ void channel_start(struct cell_channel *ch)
 }
 
 /**
- * channel_guest_left - QEMU is gone: nobody waits for what is in flight
+ * channel_guest_left - the guest is gone: nobody waits for what is in flight
  * @ch: channel
+ *
+ * An offer ends as well: what a guest that is gone accepted is not to be served.
  */
 void channel_guest_left(struct cell_channel *ch)
 {
-	if (ch->end.state != ION_HOST_LIVE && ch->end.state != ION_HOST_LATCHED)
+	if (ch->end.state != ION_HOST_LIVE && ch->end.state != ION_HOST_READY &&
+	    ch->end.state != ION_HOST_LATCHED)
 		return;
 	ch->end.pending_id = ion_read(&ch->end.theirs->reset_id);
 	ion_host_set_state(&ch->end, ION_HOST_DRAINING, ION_REASON_NONE);

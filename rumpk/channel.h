@@ -27,6 +27,7 @@
  * @idle_bells: doorbells in a row that brought no work
  * @muted: its doorbell is not listened to for a while
  * @stalled: requests wait, but the guest takes no answers
+ * @held: drained, but not to be offered anew yet
  */
 struct cell_channel {
 	struct ion_host_end end;
@@ -41,6 +42,7 @@ struct cell_channel {
 	unsigned int idle_bells;
 	bool muted;
 	bool stalled;
+	bool held;
 };
 
 void channel_start(struct cell_channel *ch);
@@ -51,5 +53,16 @@ void channel_guest_left(struct cell_channel *ch);
 void channel_gone(struct cell_channel *ch);
 void channel_notify(struct cell_channel *ch);
 void channel_take_bell(struct cell_channel *ch);
+
+/**
+ * channel_is_drained - does a reset wait for nothing but its answer
+ * @ch: channel
+ *
+ * Return: whether it does.
+ */
+static inline bool channel_is_drained(const struct cell_channel *ch)
+{
+	return ch->end.state == ION_HOST_DRAINING && !ch->valve.in_flight;
+}
 
 #endif /* RUMPK_CHANNEL_H */

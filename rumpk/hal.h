@@ -108,6 +108,7 @@ struct hal_ops {
  * @event_fd: readable when @ops->poll has something to do; -1: never
  * @block: logical block in bytes
  * @polled: operations whose end makes no event: only @ops->poll sees it
+ * @copies: data goes through this process, from one memory to another
  * @changed: the medium may have another size, or @lost is another: the owner
  *	calls hal_resize()
  * @lost: all requests fail, and what was done before may be lost, until
@@ -119,6 +120,7 @@ struct hal {
 	int event_fd;
 	uint32_t block;
 	unsigned int polled;
+	bool copies;
 	bool changed;
 	bool lost;
 };

@@ -281,6 +281,7 @@ struct hal *hal_log_open(struct hal *below, int fd, unsigned int disk)
 	}
 	l->hal.ops = &log_ops;
 	l->hal.block = below->block;
+	l->hal.copies = below->copies;
 	l->below = below;
 	l->disk = (uint8_t)disk;
 	log_mirror(l);

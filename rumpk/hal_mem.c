@@ -146,6 +146,7 @@ struct hal *hal_mem_open(int fd, uint64_t size, bool read_only, uint32_t block,
 	m->hal.ops = &mem_ops;
 	m->hal.event_fd = -1;
 	m->hal.block = block;
+	m->hal.copies = true;
 	m->hal.info.capacity = size;
 	m->hal.info.read_only = read_only;
 	memcpy(m->hal.info.uuid, uuid, 16);

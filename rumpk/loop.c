@@ -31,6 +31,7 @@
 enum {
 	TAG_SIGNAL,
 	TAG_KEEPER,
+	TAG_QMP,
 	TAG_CHANNEL,
 	TAG_DISK = TAG_CHANNEL + WINDOW_MAX_DISKS,
 };
@@ -63,6 +64,8 @@ static int loop_add_all(struct cell *c)
 
 	if (!err && c->link.fd >= 0)
 		err = loop_add(c, c->link.fd, TAG_KEEPER);
+	if (!err && c->qmp.event_fd >= 0)
+		err = loop_add(c, c->qmp.event_fd, TAG_QMP);
 	for (i = 0; i < c->count && !err; i++) {
 		int fd = c->disk[i].hal->event_fd;
 
@@ -132,6 +135,7 @@ static void on_guest_came(struct cell *c)
 	rumpk_info("guest attached");
 	c->guest = true;
 	check_window(c);
+	guard_guest_came(c);
 }
 
 static void on_guest_left(struct cell *c)
@@ -143,6 +147,7 @@ static void on_guest_left(struct cell *c)
 	check_window(c);
 	for (i = 0; i < c->count; i++)
 		channel_guest_left(&c->channel[i]);
+	guard_guest_left(c);
 }
 
 static void on_keeper(struct cell *c)
@@ -189,6 +194,8 @@ static void loop_event(struct cell *c, uint32_t tag)
 		on_signals(c);
 	else if (tag == TAG_KEEPER)
 		on_keeper(c);
+	else if (tag == TAG_QMP)
+		c->qmp_looked = 0;
 	else if (tag >= TAG_CHANNEL && tag < TAG_DISK)
 		on_bell(c, tag - TAG_CHANNEL);
 }
@@ -288,6 +295,7 @@ int cell_loop(struct cell *c)
 
 		beat_turn(&c->beat);
 		now = now_ns();
+		guard_look(c, now / 1000000u);
 		if (progress)
 			poller_busy(&c->poller);
 		if (progress && now - looked > BUSY_LOOK_NS) {

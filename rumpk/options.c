@@ -10,6 +10,7 @@
 
 #include <nexus/ion_abi.h>
 
+#include "cspace.h"
 #include "keeper.h"
 #include "unix.h"
 #include "util.h"
@@ -26,6 +27,8 @@ enum {
 	OPT_READY_FD,
 	OPT_PID_FILE,
 	OPT_OP_LOG,
+	OPT_RAM,
+	OPT_QMP,
 	OPT_PRINT_QEMU_ARGS,
 	OPT_VERSION,
 	OPT_HELP,
@@ -41,6 +44,8 @@ static const struct option long_options[] = {
 	{ "ready-fd", required_argument, NULL, OPT_READY_FD },
 	{ "pid-file", required_argument, NULL, OPT_PID_FILE },
 	{ "op-log", required_argument, NULL, OPT_OP_LOG },
+	{ "ram", required_argument, NULL, OPT_RAM },
+	{ "qmp", required_argument, NULL, OPT_QMP },
 	{ "print-qemu-args", no_argument, NULL, OPT_PRINT_QEMU_ARGS },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -58,8 +63,12 @@ static const char help[] =
 	"                        ,strict        no extensions, every write durable\n"
 	"                        ,bs=512|4096   logical block size\n"
 	"                        ,cap=CAP       what the guest may do: none, or\n"
-	"                                       r|rw[d][:FIRST-LAST] (sectors);\n"
-	"                                       default rwd, with ro r\n"
+	"                                       r[m]|rw[d][m][:FIRST-LAST] (sectors;\n"
+	"                                       m: its own pages, zero copy);\n"
+	"                                       default rwdm, with ro rm\n"
+	"                        ,data=WAY      auto: the guest chooses; bounce: always\n"
+	"                                       through the window; zerocopy: to and\n"
+	"                                       from its own pages (auto)\n"
 	"                        ,serial=TEXT   up to 40 characters\n"
 	"                      and, for vhost=PATH, by\n"
 	"                        ,fence=lock    whoever serves PATH holds an exclusive\n"
@@ -69,6 +78,13 @@ static const char help[] =
 	"                      a comma in PATH is written twice; disk n is nxblk<n>\n"
 	"  --window SIZE       shared memory, a power of two from 4M to 1T (16M)\n"
 	"  --window-file PATH  put the window into this file and not into a memfd\n"
+	"  --ram PATH[,machine=q35|pc|virt]\n"
+	"                      file that is the RAM of QEMU's machine (q35): disks are\n"
+	"                      read into the guest's own pages; a memfd that is sealed\n"
+	"                      against shrinking is safest. Needs --qmp\n"
+	"  --qmp PATH[,reset=reset|quit]\n"
+	"                      QEMU's QMP socket: when the guest resets, requests end\n"
+	"                      first, then QEMU resets or quits (reset)\n"
 	"  --log-level LEVEL   error, warn, info or debug (info)\n"
 	"  --ready-fd N        write a newline to descriptor N when listening\n"
 	"  --pid-file PATH     write the process number there\n"
@@ -111,18 +127,49 @@ static void print_path(const char *path)
 	}
 }
 
+static void print_value(const char *before, const char *path, const char *after)
+{
+	const char *quote = shell_needs_quotes(path) ? "'" : "";
+
+	printf("%s%s", quote, before);
+	print_path(path);
+	printf("%s%s", after, quote);
+}
+
+static int print_ram_args(const struct options *o)
+{
+	struct ram ram = { .fd = -1 };
+	char after[64];
+
+	if (ram_open(&ram, o->ram, o->machine))
+		return -EINVAL;
+	snprintf(after, sizeof(after), ",size=%llu,share=on",
+		 (unsigned long long)ram.length);
+	ram_close(&ram);
+	printf("-object ");
+	print_value("memory-backend-file,id=ion-ram,mem-path=", o->ram, after);
+	printf(" -machine memory-backend=ion-ram -chardev ");
+	print_value("socket,id=ion-qmp,path=", o->qmp, ",server=on,wait=off");
+	printf(" -mon chardev=ion-qmp,mode=control"
+	       " -action reboot=shutdown,shutdown=pause ");
+	return 0;
+}
+
 /**
  * options_print_qemu_args - print what to append to a QEMU command line
  * @o: options; without disks there are interrupts enough for any number
+ *
+ * Return: 0, or -EINVAL after a message.
  */
-void options_print_qemu_args(const struct options *o)
+int options_print_qemu_args(const struct options *o)
 {
-	const char *quote = shell_needs_quotes(o->socket) ? "'" : "";
-
-	printf("-chardev %ssocket,id=ion,path=", quote);
-	print_path(o->socket);
-	printf("%s -device ivshmem-doorbell,chardev=ion,vectors=%u\n", quote,
+	if (o->ram && print_ram_args(o))
+		return -EINVAL;
+	printf("-chardev ");
+	print_value("socket,id=ion,path=", o->socket, "");
+	printf(" -device ivshmem-doorbell,chardev=ion,vectors=%u\n",
 	       (o->disks ? o->disks : WINDOW_MAX_DISKS) + 1);
+	return 0;
 }
 
 static int wrong(const char *option, const char *value, const char *right)
@@ -142,6 +189,18 @@ static int set_socket(struct options *o, const char *value)
 	}
 	o->socket = value;
 	return 0;
+}
+
+static int set_qmp(struct options *o, const char *value)
+{
+	int err = parse_qmp(value, o);
+	int most = err ? 0 : unix_path_ok(o->qmp, "");
+
+	if (!most)
+		return err;
+	rumpk_error("--qmp %s: path too long, must have at most %d bytes",
+		    value, most);
+	return -EINVAL;
 }
 
 static int set_window(struct options *o, const char *value)
@@ -205,6 +264,10 @@ static int set_option(struct options *o, int opt, const char *value)
 		return add_disk(o, value);
 	case OPT_LOG_LEVEL:
 		return set_level(o, value);
+	case OPT_RAM:
+		return parse_ram(value, o);
+	case OPT_QMP:
+		return set_qmp(o, value);
 	case OPT_READY_FD:
 		return set_ready_fd(o, value);
 	case OPT_PRINT_QEMU_ARGS:
@@ -253,6 +316,35 @@ static int parse_one(struct options *o, int opt, const char *arg, bool *seen)
 	return set_option(o, opt, optarg);
 }
 
+/* What belongs together to go zero copy. */
+static int zero_copy_complete(const struct options *o)
+{
+	unsigned int i;
+
+	if (o->ram && !o->qmp) {
+		rumpk_error("--ram %s: needs --qmp PATH: only there a reset of the guest can be held until nothing moves into its RAM",
+			    o->ram);
+		return -EINVAL;
+	}
+	if (o->qmp && !o->ram) {
+		rumpk_error("--qmp %s: is of no use without --ram PATH", o->qmp);
+		return -EINVAL;
+	}
+	for (i = 0; i < o->disks; i++) {
+		const struct disk_options *d = &o->disk[i];
+
+		if (d->data != DISK_ZERO_COPY ||
+		    (o->ram && (d->rights & CSPACE_DMA)))
+			continue;
+		rumpk_error("--disk number %u with data=zerocopy: needs %s",
+			    i + 1,
+			    o->ram ? "the right m, as in cap=rwdm" :
+				     "--ram PATH");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int options_complete(const struct options *o, int argc, char **argv)
 {
 	if (optind < argc) {
@@ -269,7 +361,7 @@ static int options_complete(const struct options *o, int argc, char **argv)
 		rumpk_error("--disk file=PATH, mem=SIZE or vhost=PATH is missing");
 		return -EINVAL;
 	}
-	return 0;
+	return zero_copy_complete(o);
 }
 
 /**
@@ -316,4 +408,8 @@ void options_free(struct options *o)
 	for (i = 0; i < o->disks; i++)
 		free(o->disk[i].path);
 	o->disks = 0;
+	free(o->ram);
+	free(o->qmp);
+	o->ram = NULL;
+	o->qmp = NULL;
 }

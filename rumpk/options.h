@@ -9,9 +9,22 @@
 #include <stdint.h>
 
 #include "log.h"
+#include "ram.h"
 
 #define OPTIONS_MAX_DISKS 16u
 #define OPTIONS_SERIAL_BYTES 40u
+
+/**
+ * enum disk_data - which way the data of a disk goes
+ * @DISK_AUTO: the guest chooses
+ * @DISK_BOUNCE: through the window, always
+ * @DISK_ZERO_COPY: to and from the guest's own pages, as far as it can
+ */
+enum disk_data {
+	DISK_AUTO,
+	DISK_BOUNCE,
+	DISK_ZERO_COPY,
+};
 
 /**
  * struct disk_options - one --disk
@@ -23,6 +36,7 @@
  * @block: logical block
  * @read_only: "ro"
  * @strict: "strict"
+ * @data: "data="
  * @serial: "serial=", or empty
  * @rights: CSPACE_*; 0: no capability
  * @first: first sector of the capability
@@ -37,6 +51,7 @@ struct disk_options {
 	uint32_t block;
 	bool read_only;
 	bool strict;
+	enum disk_data data;
 	char serial[OPTIONS_SERIAL_BYTES + 1];
 	uint32_t rights;
 	uint64_t first;
@@ -65,6 +80,10 @@ enum options_action {
  * @window_file: --window-file, or NULL
  * @pid_file: --pid-file, or NULL
  * @op_log: --op-log, or NULL
+ * @ram: --ram, or NULL
+ * @machine: of --ram
+ * @qmp: --qmp, or NULL
+ * @quit_on_reset: --qmp with reset=quit
  * @ready_fd: --ready-fd, or -1
  * @level: --log-level
  * @disk: each --disk, in order
@@ -77,6 +96,10 @@ struct options {
 	const char *window_file;
 	const char *pid_file;
 	const char *op_log;
+	char *ram;
+	enum ram_machine machine;
+	char *qmp;
+	bool quit_on_reset;
 	int ready_fd;
 	enum rumpk_level level;
 	struct disk_options disk[OPTIONS_MAX_DISKS];
@@ -86,11 +109,13 @@ struct options {
 int options_parse(struct options *o, int argc, char **argv);
 void options_free(struct options *o);
 void options_print_help(void);
-void options_print_qemu_args(const struct options *o);
+int options_print_qemu_args(const struct options *o);
 
 int parse_size(const char *text, uint64_t *size);
 int parse_u64(const char *text, uint64_t *value);
 int parse_cap(const char *text, struct disk_options *d);
 int parse_disk(const char *text, struct disk_options *d);
+int parse_ram(const char *text, struct options *o);
+int parse_qmp(const char *text, struct options *o);
 
 #endif /* RUMPK_OPTIONS_H */

@@ -80,26 +80,27 @@ int parse_size(const char *text, uint64_t *size)
 	return 0;
 }
 
+/* Each letter at most once, in this order. */
 static int parse_rights(const char *text, size_t n, uint32_t *rights)
 {
-	static const struct {
-		const char *name;
-		uint32_t rights;
-	} known[] = {
-		{ "r", CSPACE_READ },
-		{ "rw", CSPACE_READ | CSPACE_WRITE },
-		{ "rwd", CSPACE_READ | CSPACE_WRITE | CSPACE_DISCARD },
-	};
-	size_t i;
+	const char *end = text + n;
 
-	for (i = 0; i < ARRAY_SIZE(known); i++) {
-		if (strlen(known[i].name) == n &&
-		    memcmp(known[i].name, text, n) == 0) {
-			*rights = known[i].rights;
-			return 0;
+	if (text == end || *text++ != 'r')
+		return -EINVAL;
+	*rights = CSPACE_READ;
+	if (text < end && *text == 'w') {
+		text++;
+		*rights |= CSPACE_WRITE;
+		if (text < end && *text == 'd') {
+			text++;
+			*rights |= CSPACE_DISCARD;
 		}
 	}
-	return -EINVAL;
+	if (text < end && *text == 'm') {
+		text++;
+		*rights |= CSPACE_DMA;
+	}
+	return text == end ? 0 : -EINVAL;
 }
 
 static int parse_range(const char *text, struct disk_options *d)
@@ -120,7 +121,7 @@ static int parse_range(const char *text, struct disk_options *d)
 
 /**
  * parse_cap - read a capability
- * @text: "none" or "r|rw[d][:FIRST-LAST]"
+ * @text: "none" or "r[m]|rw[d][m][:FIRST-LAST]"
  * @d: rights, first and last are filled on success
  *
  * Return: 0 or -EINVAL.
@@ -159,6 +160,17 @@ static char *next_item(const char **text)
 	*to = '\0';
 	*text = more ? p : NULL;
 	return item;
+}
+
+/* Which of these a word is, or -EINVAL. */
+static int choice(const char *word, const char *const *names, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(word, names[i]) == 0)
+			return (int)i;
+	return -EINVAL;
 }
 
 static int bad(const char *text, const char *what)
@@ -222,7 +234,22 @@ static int item_cap(const char *value, struct disk_options *d)
 {
 	if (parse_cap(value, d))
 		return bad(value,
-			   "cap must be none or r|rw[d][:FIRST-LAST], as in rw:0-2047");
+			   "cap must be none or r[m]|rw[d][m][:FIRST-LAST], as in rw:0-2047");
+	return 0;
+}
+
+static int item_data(const char *value, struct disk_options *d)
+{
+	static const char *const names[] = {
+		[DISK_AUTO] = "auto",
+		[DISK_BOUNCE] = "bounce",
+		[DISK_ZERO_COPY] = "zerocopy",
+	};
+	int which = choice(value, names, ARRAY_SIZE(names));
+
+	if (which < 0)
+		return bad(value, "data must be auto, bounce or zerocopy");
+	d->data = (enum disk_data)which;
 	return 0;
 }
 
@@ -254,6 +281,7 @@ enum {
 	ITEM_CAP = 16,
 	ITEM_FENCE = 32,
 	ITEM_RECONNECT = 64,
+	ITEM_DATA = 128,
 };
 
 static unsigned int item_name(const char *item, const char **value)
@@ -267,6 +295,7 @@ static unsigned int item_name(const char *item, const char **value)
 		{ "cap=", ITEM_CAP },
 		{ "fence=", ITEM_FENCE },
 		{ "reconnect=", ITEM_RECONNECT },
+		{ "data=", ITEM_DATA },
 	};
 	size_t i;
 
@@ -289,7 +318,7 @@ static int parse_item(const char *item, struct disk_options *d, unsigned int *se
 
 	if (!bit)
 		return bad(item,
-			   "must be ro, strict, bs=512|4096, cap=SPEC, serial=TEXT, fence=lock or reconnect=SECONDS (write a comma in a path twice)");
+			   "must be ro, strict, bs=512|4096, cap=SPEC, data=auto|bounce|zerocopy, serial=TEXT, fence=lock or reconnect=SECONDS (write a comma in a path twice)");
 	if (*seen & bit)
 		return bad(item, "given twice");
 	*seen |= bit;
@@ -308,6 +337,8 @@ static int parse_item(const char *item, struct disk_options *d, unsigned int *se
 		return item_fence(value, d);
 	case ITEM_RECONNECT:
 		return item_reconnect(value, d);
+	case ITEM_DATA:
+		return item_data(value, d);
 	default:
 		return item_cap(value, d);
 	}
@@ -333,7 +364,8 @@ static int parse_items(const char *text, struct disk_options *d,
 
 /**
  * parse_disk - read the value of --disk
- * @text: "file=PATH|mem=SIZE|vhost=PATH[,ro][,strict][,bs=N][,cap=SPEC][,serial=TEXT][,fence=lock][,reconnect=N]"
+ * @text: "file=PATH|mem=SIZE|vhost=PATH[,ro][,strict][,bs=N][,cap=SPEC]
+ *	[,data=WAY][,serial=TEXT][,fence=lock][,reconnect=N]"
  * @d: filled; @d->path is the caller's to free
  *
  * Return: 0, or -errno after a message.
@@ -354,10 +386,76 @@ int parse_disk(const char *text, struct disk_options *d)
 	if (!d->fence && (seen & ITEM_RECONNECT))
 		return bad(text, "reconnect is for vhost=PATH,fence=lock");
 	if (!(seen & ITEM_CAP))
-		parse_cap(d->read_only ? "r" : "rwd", d);
+		parse_cap(d->read_only ? "rm" : "rwdm", d);
 	if (!d->path && d->size % d->block)
 		return bad(text, d->block == 4096 ?
 					 "size must be a multiple of 4096" :
 					 "size must be a multiple of 512");
+	return 0;
+}
+
+/* "PATH[,ITEM]": which item it is, the first when there is none; or -errno. */
+static int path_and_choice(const char *text, char **path,
+			   const char *const *names, size_t n)
+{
+	char *item;
+	int which;
+
+	*path = next_item(&text);
+	if (!*path)
+		return -ENOMEM;
+	if (!**path)
+		return -EINVAL;
+	if (!text)
+		return 0;
+	item = next_item(&text);
+	which = item && !text ? choice(item, names, n) : -EINVAL;
+	free(item);
+	return which;
+}
+
+/**
+ * parse_ram - read the value of --ram
+ * @text: "PATH[,machine=q35|pc|virt]"
+ * @o: filled; @o->ram is the caller's to free
+ *
+ * Return: 0, or -errno after a message.
+ */
+int parse_ram(const char *text, struct options *o)
+{
+	static const char *const names[] = {
+		[RAM_Q35] = "machine=q35",
+		[RAM_PC] = "machine=pc",
+		[RAM_VIRT] = "machine=virt",
+	};
+	int which = path_and_choice(text, &o->ram, names, ARRAY_SIZE(names));
+
+	if (which < 0) {
+		rumpk_error("--ram %s: must be PATH[,machine=q35|pc|virt] (write a comma in PATH twice)",
+			    *text ? text : "''");
+		return which;
+	}
+	o->machine = (enum ram_machine)which;
+	return 0;
+}
+
+/**
+ * parse_qmp - read the value of --qmp
+ * @text: "PATH[,reset=reset|quit]"
+ * @o: filled; @o->qmp is the caller's to free
+ *
+ * Return: 0, or -errno after a message.
+ */
+int parse_qmp(const char *text, struct options *o)
+{
+	static const char *const names[] = { "reset=reset", "reset=quit" };
+	int which = path_and_choice(text, &o->qmp, names, ARRAY_SIZE(names));
+
+	if (which < 0) {
+		rumpk_error("--qmp %s: must be PATH[,reset=reset|quit] (write a comma in PATH twice)",
+			    *text ? text : "''");
+		return which;
+	}
+	o->quit_on_reset = which == 1;
 	return 0;
 }

@@ -140,6 +140,8 @@ static int start_again(struct cell *c, const struct options *o)
 	if (cell_open_disks(c, o, true))
 		return EXIT_USAGE;
 	c->guest = c->link.guest;
+	if (c->guest && guard_again(c))
+		return EXIT_FAILED;
 	rumpk_info("serving a window that is there already, guest %s",
 		   c->guest ? "attached" : "not attached");
 	return cell_start(c, true) ? EXIT_FAILED : 0;
@@ -196,7 +198,7 @@ static int start(struct cell *c, const struct options *o)
 	struct place place = { .lock = -1 };
 	int status = EXIT_USAGE;
 
-	if (!cell_configure(c, o) &&
+	if (!cell_configure(c, o) && !cell_open_ram(c, o) &&
 	    !place_open(&place, o->socket, o->window_file))
 		status = attach_or_start(c, o, &place);
 	place_release(&place);
@@ -250,6 +252,27 @@ static void hold_standard_fds(void)
 	close_fd(&fd);
 }
 
+/* A file that is mapped was truncated by somebody: the end, but not a silent one. */
+static void on_sigbus(int sig)
+{
+	static const char line[] =
+		"rumpk: error: channel=- memory is gone: the window's or the RAM's file was truncated\n";
+	ssize_t n = write(STDERR_FILENO, line, sizeof(line) - 1);
+
+	(void)n;
+	raise(sig);
+}
+
+static void watch_memory(void)
+{
+	const struct sigaction sa = {
+		.sa_handler = on_sigbus,
+		.sa_flags = SA_RESETHAND | SA_NODEFER,
+	};
+
+	sigaction(SIGBUS, &sa, NULL);
+}
+
 static int act(const struct options *o)
 {
 	switch (o->action) {
@@ -261,8 +284,7 @@ static int act(const struct options *o)
 		       ION_ABI_MAJOR, ION_ABI_MINOR);
 		return 0;
 	case OPTIONS_QEMU_ARGS:
-		options_print_qemu_args(o);
-		return 0;
+		return options_print_qemu_args(o) ? EXIT_USAGE : 0;
 	default:
 		return serve(o);
 	}
@@ -282,6 +304,7 @@ int rumpk_run(int argc, char **argv)
 
 	hold_standard_fds();
 	signal(SIGPIPE, SIG_IGN);
+	watch_memory();
 	if (!options_parse(&o, argc, argv)) {
 		rumpk_log_level(o.level);
 		status = act(&o);

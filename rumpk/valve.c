@@ -15,7 +15,7 @@
  * @valve: its valve
  * @req: private copy
  * @busy: the tag is in use: its answer was not published yet
- * @iov: buffer, pieces of the window
+ * @iov: buffer, pieces of the window or of the cell's RAM
  */
 struct valve_request {
 	struct hal_io io;
@@ -83,6 +83,8 @@ static void count_op(struct valve_stats *stats, const struct nxblk_req *req)
 {
 	if (req->flags & NXBLK_REQ_FUA)
 		stats->fua++;
+	if (req->flags & NXBLK_REQ_GPA)
+		stats->zero_copy++;
 	switch (req->op) {
 	case NXBLK_OP_READ:
 		stats->reads++;
@@ -194,6 +196,25 @@ static struct valve_verdict check_rights(const struct cspace_cap *cap,
 	return pass;
 }
 
+static uint8_t *seg_at(const struct valve *v, const struct nxblk_req *req,
+		       const struct nxblk_seg *seg)
+{
+	if (req->flags & NXBLK_REQ_GPA)
+		return ram_at(v->ram, seg->addr, seg->len);
+	return v->window + seg->addr;
+}
+
+static bool in_ram(const struct valve *v, const struct nxblk_req *req,
+		   const struct nxblk_seg *seg)
+{
+	unsigned int i;
+
+	for (i = 0; i < req->nseg; i++)
+		if (!seg_at(v, req, &seg[i]))
+			return false;
+	return true;
+}
+
 /* Copies the segment table out: the one place where it is read. */
 static struct valve_verdict check_buffer(const struct valve *v,
 					 const struct nxblk_req *req,
@@ -208,6 +229,8 @@ static struct valve_verdict check_buffer(const struct valve *v,
 		memcpy(seg, req->seg, sizeof(req->seg));
 	if (nxblk_check_segs(req, seg, &v->limits))
 		return refuse(NXBLK_S_INVAL, "segments");
+	if ((req->flags & NXBLK_REQ_GPA) && !in_ram(v, req, seg))
+		return refuse(NXBLK_S_INVAL, "segment outside the cell's RAM");
 	return pass;
 }
 
@@ -267,6 +290,20 @@ static void note_sync_failure(struct valve *v, const struct valve_request *r)
 		  strerror(error));
 }
 
+static void count_bytes(struct valve *v, const struct nxblk_req *req)
+{
+	uint64_t bytes = nxblk_buffer_bytes(req);
+
+	if (req->op == NXBLK_OP_READ)
+		v->stats.read_bytes += bytes;
+	if (req->op == NXBLK_OP_WRITE)
+		v->stats.written_bytes += bytes;
+	if (req->flags & NXBLK_REQ_GPA)
+		v->stats.zero_copy_bytes += bytes;
+	if (v->disk->hal->copies)
+		v->stats.copied_bytes += bytes;
+}
+
 static void valve_done(struct hal_io *io)
 {
 	struct valve_request *r = container_of(io, struct valve_request, io);
@@ -275,25 +312,23 @@ static void valve_done(struct hal_io *io)
 
 	v->in_flight--;
 	note_sync_failure(v, r);
-	if (status == NXBLK_S_OK && r->req.op == NXBLK_OP_READ)
-		v->stats.read_bytes += nxblk_buffer_bytes(&r->req);
-	if (status == NXBLK_S_OK && r->req.op == NXBLK_OP_WRITE)
-		v->stats.written_bytes += nxblk_buffer_bytes(&r->req);
-	if (status != NXBLK_S_OK)
+	if (status == NXBLK_S_OK)
+		count_bytes(v, &r->req);
+	else
 		rumpk_log(RUMPK_DEBUG, v->channel, "op=%u tag=%u failed: %s",
 			  r->req.op, r->req.tag, strerror(io->error));
 	valve_end(v, &r->req, status);
 }
 
 /* Neighbouring segments become one piece: fewer for the kernel to walk. */
-static int valve_map(const struct valve *v, const struct nxblk_seg *seg,
-		     unsigned int nseg, struct iovec *iov)
+static int valve_map(const struct valve *v, const struct nxblk_req *req,
+		     const struct nxblk_seg *seg, struct iovec *iov)
 {
 	unsigned int i;
 	int n = 0;
 
-	for (i = 0; i < nseg; i++) {
-		uint8_t *start = v->window + seg[i].addr;
+	for (i = 0; i < req->nseg; i++) {
+		uint8_t *start = seg_at(v, req, &seg[i]);
 
 		if (n && (uint8_t *)iov[n - 1].iov_base + iov[n - 1].iov_len ==
 				 start) {
@@ -334,7 +369,7 @@ static void valve_start(struct valve *v, const struct nxblk_req *req,
 	io->durable = needs_durability(v->disk, req);
 	io->unmap = req->flags & NXBLK_REQ_UNMAP;
 	io->iov = r->iov;
-	io->niov = valve_map(v, seg, req->nseg, r->iov);
+	io->niov = valve_map(v, req, seg, r->iov);
 	io->offset = req->lba << NXBLK_SECTOR_SHIFT;
 	io->length = (uint64_t)req->count << NXBLK_SECTOR_SHIFT;
 	io->done = valve_done;

@@ -18,6 +18,7 @@
 #include "cspace.h"
 #include "hal.h"
 #include "log.h"
+#include "ram.h"
 
 /*
  * A channel's exact counters, in the order in which they are printed. To add
@@ -34,6 +35,9 @@
 	X(discards)                                                            \
 	X(write_zeroes)                                                        \
 	X(infos)                                                               \
+	X(zero_copy)                                                           \
+	X(zero_copy_bytes)                                                     \
+	X(copied_bytes)                                                        \
 	X(doorbells_in)                                                        \
 	X(doorbells_out)                                                       \
 	X(perm)                                                                \
@@ -52,7 +56,9 @@
  *
  * @requests counts what was consumed, stale ones included. The operations count
  * requests that passed all checks, @read_bytes and @written_bytes what was
- * answered OK, the statuses answers. @doorbells_in and @doorbells_out are
+ * answered OK, the statuses answers. @zero_copy and @zero_copy_bytes are those of
+ * them whose buffer was the guest's own pages, @copied_bytes what this process
+ * copied from one memory to another. @doorbells_in and @doorbells_out are
  * doorbells of the channel, @latches and @resets events of its life.
  */
 struct valve_stats {
@@ -66,6 +72,7 @@ struct valve_stats {
  * @hal: below
  * @config: geometry, limits, identity; the answer to INFO
  * @strict: every WRITE is durable when it is answered
+ * @zero_copy: it may move data to and from the cell's RAM
  * @sync_failed: data that was acknowledged may be lost: FLUSH, FUA and, when
  *	strict, WRITE fail from now on
  * @lost: the medium is, as far as was taken notice
@@ -74,6 +81,7 @@ struct valve_disk {
 	struct hal *hal;
 	struct nxblk_config config;
 	bool strict;
+	bool zero_copy;
 	bool sync_failed;
 	bool lost;
 };
@@ -106,6 +114,7 @@ struct valve_request;
  * @cspace: the cell's
  * @disk: the disk
  * @window: start of the mapping
+ * @ram: the cell's, or none
  * @channel: for messages
  * @kind: that capabilities name
  * @instance: that capabilities name
@@ -125,6 +134,7 @@ struct valve {
 	const struct cspace *cspace;
 	struct valve_disk *disk;
 	uint8_t *window;
+	const struct ram *ram;
 	int channel;
 	uint16_t kind;
 	uint16_t instance;

@@ -47,22 +47,38 @@ struct window_identity {
 #define WINDOW_DISK_STRICT (1u << 2)
 
 /**
+ * struct window_ram - which file is the cell's RAM
+ * @device: that it is on; 0: there is no RAM
+ * @inode: number
+ * @machine: that has it
+ */
+struct window_ram {
+	uint64_t device;
+	uint64_t inode;
+	uint64_t machine;
+};
+
+/**
  * struct window_record - what must outlive a rumpk, out of the guest's reach
  * @length: of the window
  * @count: disks
+ * @zero_copy: disks that were offered with zero copy to the guest that is there,
+ *	one bit each
  * @instance: of the window
  * @generation: of the window
  * @disk: what the window was laid out for
  * @channel_generation: last one of each channel
+ * @ram: the cell's
  */
 struct window_record {
 	uint64_t length;
 	uint32_t count;
-	uint32_t reserved;
+	uint32_t zero_copy;
 	uint8_t instance[16];
 	uint64_t generation;
 	struct window_identity disk[WINDOW_MAX_DISKS];
 	uint64_t channel_generation[WINDOW_MAX_DISKS];
+	struct window_ram ram;
 };
 
 /**

@@ -39,6 +39,7 @@ extern const struct attack request_attacks[];
 extern const struct attack ring_attacks[];
 extern const struct attack race_attacks[];
 extern const struct attack handshake_attacks[];
+extern const struct attack memory_attacks[];
 
 void expect_status(struct channel *c, const struct nxblk_req *req,
 		   uint8_t status);

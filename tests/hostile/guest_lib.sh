@@ -18,6 +18,9 @@ rumpk=$peers/rumpk/rumpk
 counters=(requests inval range unsupp perm ro ioerr stale latches)
 declare -A before=()
 
+# What else rumpk is started with.
+serve_args=()
+
 # serve [OPTIONS]: start rumpk with two fresh images; OPTIONS are those of --disk
 # for the first, with their comma.
 serve() {
@@ -26,7 +29,8 @@ serve() {
 		head -c $((IMAGE_MIB << 20)) /dev/zero | tr '\0' "$i" >"$tmp/image$i"
 	done
 	: >"$logs/rumpk.log"
-	start_rumpk "$tmp/ion.sock" --disk "file=$tmp/image0${1-}" --disk "file=$tmp/image1"
+	start_rumpk "$tmp/ion.sock" --disk "file=$tmp/image0${1-}" --disk "file=$tmp/image1" \
+		"${serve_args[@]}"
 }
 
 read_counters() {

@@ -100,6 +100,7 @@ static const struct attack *find(const char *name)
 		ring_attacks,
 		race_attacks,
 		handshake_attacks,
+		memory_attacks,
 	};
 	const struct attack *a;
 	unsigned int i;

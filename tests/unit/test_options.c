@@ -129,6 +129,12 @@ static void cap_specs(void **state)
 	assert_true(d.first == 8 && d.last == 15);
 	assert_int_equal(parse_cap("rwd:0-0", &d), 0);
 	assert_int_equal(d.rights, CSPACE_READ | CSPACE_WRITE | CSPACE_DISCARD);
+	assert_int_equal(parse_cap("rwdm", &d), 0);
+	assert_int_equal(d.rights, CSPACE_ALL);
+	assert_int_equal(parse_cap("rwm:1-2", &d), 0);
+	assert_int_equal(d.rights, CSPACE_READ | CSPACE_WRITE | CSPACE_DMA);
+	assert_int_equal(parse_cap("rm", &d), 0);
+	assert_int_equal(d.rights, CSPACE_READ | CSPACE_DMA);
 }
 
 static void cap_nonsense(void **state)
@@ -139,7 +145,9 @@ static void cap_nonsense(void **state)
 		"r:",	   "r:1",   "r:1-",
 		"r:-1",	   "r:2-1", "r:a-b",
 		"r:0-1-2", "r 0-1", "rw:0-99999999999999999999",
-		":0-1"
+		":0-1",	   "m",	    "rwmd",
+		"rmw",	   "rdm",   "rwdmm",
+		"mr"
 	};
 	struct disk_options d;
 	size_t i;
@@ -160,7 +168,8 @@ static void disk_full(void **state)
 	assert_string_equal(d.serial, "x,y");
 	assert_true(d.read_only && d.strict);
 	assert_int_equal(d.block, 4096);
-	assert_int_equal(d.rights, CSPACE_READ);
+	assert_int_equal(d.rights, CSPACE_READ | CSPACE_DMA);
+	assert_int_equal(d.data, DISK_AUTO);
 	free(d.path);
 	assert_int_equal(parse_disk("file=a,,", &d), 0);
 	assert_string_equal(d.path, "a,");
@@ -184,7 +193,13 @@ static void disk_full(void **state)
 	assert_null(d.path);
 	assert_int_equal(d.size, 64u << 20);
 	assert_int_equal(d.block, 512);
-	assert_int_equal(d.rights, CSPACE_READ | CSPACE_WRITE | CSPACE_DISCARD);
+	assert_int_equal(d.rights, CSPACE_ALL);
+	assert_int_equal(parse_disk("mem=64M,data=bounce", &d), 0);
+	assert_int_equal(d.data, DISK_BOUNCE);
+	assert_int_equal(parse_disk("mem=64M,cap=rm,data=zerocopy", &d), 0);
+	assert_int_equal(d.data, DISK_ZERO_COPY);
+	assert_int_equal(parse_disk("mem=64M,data=auto", &d), 0);
+	assert_int_equal(d.data, DISK_AUTO);
 }
 
 static void line_complete(void **state)
@@ -201,6 +216,8 @@ static void line_complete(void **state)
 	assert_int_equal(o.level, RUMPK_DEBUG);
 	assert_int_equal(o.ready_fd, 1);
 	assert_int_equal(o.action, OPTIONS_SERVE);
+	assert_null(o.ram);
+	assert_null(o.qmp);
 	options_free(&o);
 	assert_int_equal(try(&o, "--help"), 0);
 	assert_int_equal(o.action, OPTIONS_HELP);
@@ -213,6 +230,72 @@ static void line_complete(void **state)
 	assert_int_equal(o.window, 16u << 20);
 	assert_int_equal(o.ready_fd, -1);
 	options_free(&o);
+}
+
+static void line_zero_copy(void **state)
+{
+	struct options o;
+
+	assert_int_equal(try(&o, "--socket /s --disk mem=1M,data=zerocopy "
+				 "--ram /dev/shm/a,,b --qmp /q"),
+			 0);
+	assert_string_equal(o.ram, "/dev/shm/a,b");
+	assert_int_equal(o.machine, RAM_Q35);
+	assert_string_equal(o.qmp, "/q");
+	assert_false(o.quit_on_reset);
+	options_free(&o);
+	assert_int_equal(try(&o, "--socket /s --disk mem=1M --ram /r,machine=pc "
+				 "--qmp /q,,r,reset=quit"),
+			 0);
+	assert_int_equal(o.machine, RAM_PC);
+	assert_string_equal(o.qmp, "/q,r");
+	assert_true(o.quit_on_reset);
+	options_free(&o);
+	assert_int_equal(try(&o, "--socket /s --disk mem=1M --qmp /q,reset=reset "
+				 "--ram /r,machine=virt"),
+			 0);
+	assert_int_equal(o.machine, RAM_VIRT);
+	assert_false(o.quit_on_reset);
+	options_free(&o);
+}
+
+static void line_zero_copy_refused(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "--socket /s --disk mem=1M --ram /r", "--qmp" },
+		{ "--socket /s --disk mem=1M --qmp /q", "--ram" },
+		{ "--socket /s --ram /r --print-qemu-args", "--qmp" },
+		{ "--socket /s --disk mem=1M --qmp /q --ram <>", "''" },
+		{ "--socket /s --disk mem=1M --qmp /q --ram ,machine=pc",
+		  ",machine=pc" },
+		{ "--socket /s --disk mem=1M --qmp /q --ram /r,", "/r," },
+		{ "--socket /s --disk mem=1M --qmp /q --ram /r,machine=i440fx",
+		  "i440fx" },
+		{ "--socket /s --disk mem=1M --qmp /q --ram /r,machine=",
+		  "machine=" },
+		{ "--socket /s --disk mem=1M --qmp /q --ram /r,size=1G",
+		  "size=1G" },
+		{ "--socket /s --disk mem=1M --qmp /q --ram "
+		  "/r,machine=pc,machine=pc",
+		  "machine=pc" },
+		{ "--socket /s --disk mem=1M --qmp /q --ram /r --ram /r",
+		  "--ram" },
+		{ "--socket /s --disk mem=1M --ram /r --qmp <>", "''" },
+		{ "--socket /s --disk mem=1M --ram /r --qmp /q,reset=no",
+		  "reset=no" },
+		{ "--socket /s --disk mem=1M --ram /r --qmp /q,quit", "quit" },
+		{ "--socket /s --disk mem=1M,data=zerocopy", "--ram" },
+		{ "--socket /s --ram /r --qmp /q --disk mem=1M,cap=rwd,data="
+		  "zerocopy",
+		  "right m" },
+		{ "--socket /s --disk mem=1M,data=copy", "copy" },
+		{ "--socket /s --disk mem=1M,data=", "data" },
+		{ "--socket /s --disk mem=1M,data=auto,data=auto", "data=auto" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		refused(cases[i][0], cases[i][1]);
 }
 
 static void line_refused(void **state)
@@ -294,6 +377,8 @@ static void line_long_socket(void **state)
 
 	memset(line + strlen(line), 'x', 150);
 	refused(line, "too long");
+	memcpy(line, "--disk mem=1M --ram /r --qmp /", 30);
+	refused(line, "too long");
 }
 
 static void line_too_many_disks(void **state)
@@ -315,6 +400,8 @@ int main(void)
 		cmocka_unit_test(cap_nonsense),
 		cmocka_unit_test(disk_full),
 		cmocka_unit_test(line_complete),
+		cmocka_unit_test(line_zero_copy),
+		cmocka_unit_test(line_zero_copy_refused),
 		cmocka_unit_test(line_refused),
 		cmocka_unit_test(line_long_socket),
 		cmocka_unit_test(line_too_many_disks),
