@@ -185,7 +185,7 @@ static void nxblk_info_step(struct nxblk_disk *d)
 	u64 age;
 
 	if (d->state == NXBLK_DEAD || !nxblk_disk_all_up(d) ||
-	    atomic_read(&d->quarantined))
+	    atomic_read(&d->quarantined) || nxblk_outage_held(d))
 		return;
 	if (d->removing && !d->disk)
 		return;
