@@ -172,6 +172,15 @@ unlock:
 	mutex_unlock(&d->lock);
 }
 
+/* Held on a channel that is up, for so long that a drain has to be asked for. */
+static bool nxblk_outage_overdue(const struct nxblk_disk *d,
+				 const struct nxblk_slot *slot)
+{
+	u64 limit = (u64)READ_ONCE(d->outage) * NSEC_PER_SEC;
+
+	return READ_ONCE(d->fail) && ktime_get_ns() - slot->issued >= limit;
+}
+
 /**
  * nxblk_outage_timeout - a request has been unanswered for a while
  * @rq: request
@@ -196,8 +205,7 @@ enum blk_eh_timer_return nxblk_outage_timeout(struct request *rq)
 			  "%s: channel=%u generation=%u tag=%d: no answer for %llu ms, waiting\n",
 			  nxblk_disk_name(d), q->index, q->generation, rq->tag,
 			  div_u64(ktime_get_ns() - slot->issued, NSEC_PER_MSEC));
-	/* Held, and not drained by itself: it has to be asked for. */
-	if (READ_ONCE(d->fail) && ion_channel_is_up(q->ch))
+	if (nxblk_outage_overdue(d, slot) && ion_channel_is_up(q->ch))
 		ion_channel_fault(q->ch, ION_REASON_UNANSWERED);
 	queue_delayed_work(nxblk_wq, &d->outage_work, 0);
 	return BLK_EH_RESET_TIMER;
