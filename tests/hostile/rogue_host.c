@@ -8,8 +8,8 @@
  * A misdeed that spoils the whole window stands alone. Prints what it sees, one
  * line each: "ready", "client", "channel N guest state S reason R" at every
  * change, "misdeed". It has none of the guest's memory: a request on the guest's
- * own pages is kept, and SIGUSR1 has it answered. SIGTERM ends it; with a foreign window the last line then
- * says whether it was left alone.
+ * own pages is kept, and SIGUSR1 has it answered. SIGTERM ends it; with a foreign
+ * window the last line then says whether it was left alone.
  */
 #include "rogue_host.h"
 
