@@ -42,6 +42,7 @@ struct compat_queue_limits {
 	unsigned int max_write_zeroes_sectors;
 	unsigned int discard_granularity;
 	unsigned int discard_alignment;
+	unsigned int dma_alignment;
 	unsigned short max_segments;
 };
 
@@ -64,6 +65,7 @@ static inline void compat_apply_limits(struct request_queue *q,
 	q->limits.discard_granularity = lim->discard_granularity;
 	q->limits.discard_alignment = lim->discard_alignment;
 	blk_queue_max_write_zeroes_sectors(q, lim->max_write_zeroes_sectors);
+	blk_queue_dma_alignment(q, lim->dma_alignment);
 	blk_queue_write_cache(q, lim->features & BLK_FEAT_WRITE_CACHE,
 			      lim->features & BLK_FEAT_FUA);
 	if (!(lim->features & BLK_FEAT_ROTATIONAL))

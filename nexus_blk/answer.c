@@ -92,6 +92,9 @@ static void nxblk_accept(struct nxblk_queue *q, struct nxblk_slot *slot,
 	}
 	blk_mq_set_request_complete(slot->rq);
 	llist_add(&slot->done, &q->done);
+	/* It was held, and may have been the last one: see nxblk_info_step(). */
+	if (unlikely(READ_ONCE(q->disk->fail)))
+		nxblk_disk_kick(q->disk);
 }
 
 /**
@@ -144,8 +147,12 @@ static void nxblk_finish(struct nxblk_queue *q, struct nxblk_slot *slot,
 	blk_status_t status = slot->status;
 	bool fed;
 
-	if (slot->op == NXBLK_OP_READ && !status)
-		nxblk_pool_drain(&q->pool, slot);
+	if (slot->op == NXBLK_OP_READ && !status) {
+		if (slot->zero_copy)
+			nxblk_zero_copy_read(rq);
+		else
+			nxblk_pool_drain(&q->pool, slot);
+	}
 	nxblk_pool_give(&q->pool, slot);
 	fed = nxblk_pool_fed(&q->pool);
 	/*

@@ -320,7 +320,7 @@ static void nxblk_copy_piece(const struct nxblk_pool *p, struct nxblk_cursor *c,
 }
 
 /* The chunks hold slot->bytes, which are blk_rq_bytes(): no byte is beyond. */
-static void nxblk_copy_all(const struct nxblk_pool *p, struct nxblk_slot *slot,
+static void nxblk_copy_all(struct nxblk_pool *p, struct nxblk_slot *slot,
 			   bool to_window)
 {
 	struct nxblk_cursor c;
@@ -328,6 +328,7 @@ static void nxblk_copy_all(const struct nxblk_pool *p, struct nxblk_slot *slot,
 	struct bio_vec bv;
 
 	nxblk_cursor_set(&c, p, &slot->runs[0]);
+	atomic64_add(slot->bytes, &p->copied);
 	rq_for_each_segment(bv, slot->rq, iter)
 	{
 		u8 *page = bvec_kmap_local(&bv);

@@ -27,6 +27,7 @@ static u64 nxblk_channel_features(const struct ion_channel *ch,
 {
 	u64 features = o->features & NXBLK_FEATURES;
 
+	features &= ~NXBLK_F_ZERO_COPY | nxblk_zero_copy_feature();
 	if (ch->entry.indirect.length < 2 * NXBLK_INDIRECT_STRIDE)
 		features &= ~NXBLK_F_INDIRECT;
 	/* FUA is a promise about a cache that FLUSH empties. */

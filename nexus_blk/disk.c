@@ -228,13 +228,21 @@ static struct nxblk_disk *nxblk_disk_alloc(struct ion_device *idev)
 
 static void nxblk_disk_close(struct nxblk_disk *d)
 {
-	unsigned int i;
+	unsigned int i, leaked = 0;
+	int ret;
 
-	for (i = d->nr_queues; i-- > 0;)
-		if (ion_channel_close(d->queues[i].ch))
+	for (i = d->nr_queues; i-- > 0;) {
+		ret = ion_channel_close(d->queues[i].ch);
+		if (ret)
 			dev_warn(&d->idev->dev,
 				 "channel=%u: closed, the host has not drained it\n",
 				 i);
+		leaked += nxblk_queue_closed(&d->queues[i], !ret);
+	}
+	if (leaked)
+		dev_err(&d->idev->dev,
+			"%s: %u pages leaked: the host may still write to them\n",
+			nxblk_disk_name(d), leaked);
 	cancel_delayed_work_sync(&d->outage_work);
 	cancel_delayed_work_sync(&d->work);
 }

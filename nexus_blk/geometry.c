@@ -24,6 +24,8 @@ static void nxblk_geometry_limits(const struct nxblk_disk *d,
 	/* Pages are copied into chunks: how many they are does not matter. */
 	lim->max_segments = USHRT_MAX;
 	lim->max_segment_size = UINT_MAX;
+	/* As good as none (0 is the default): what lies oddly is bounced. */
+	lim->dma_alignment = 1;
 	if (c->flags & NXBLK_CFG_ROTATIONAL)
 		lim->features |= BLK_FEAT_ROTATIONAL;
 	if ((c->flags & NXBLK_CFG_VOLATILE_CACHE) &&
@@ -53,9 +55,10 @@ static void nxblk_geometry_queues(struct nxblk_disk *d)
 
 		d->features &= q->features;
 		d->depth = min(d->depth, q->depth);
-		q->max_runs = q->features & NXBLK_F_INDIRECT ? NXBLK_MAX_RUNS :
+		q->max_segs = q->features & NXBLK_F_INDIRECT ? NXBLK_MAX_SEGS :
 							       NXBLK_INLINE_SEGS;
-		q->max_runs = min(q->max_runs, d->cfg.max_segments);
+		q->max_segs = min(q->max_segs, d->cfg.max_segments);
+		q->max_runs = min(q->max_segs, NXBLK_MAX_RUNS);
 	}
 	/* The last tag is INFO's. */
 	d->depth--;
@@ -110,6 +113,7 @@ int nxblk_geometry_create(struct nxblk_disk *d)
 	int ret;
 
 	nxblk_geometry_queues(d);
+	d->zero_copy_min = d->cfg.zero_copy_min ?: NXBLK_ZERO_COPY_MIN;
 	ret = nxblk_geometry_tags(d);
 	if (ret)
 		goto complain;

@@ -153,7 +153,8 @@ static void nxblk_info_apply(struct nxblk_disk *d, struct nxblk_config *cfg)
 	nxblk_outage_revive(d);
 }
 
-static void nxblk_info_consume(struct nxblk_disk *d, struct nxblk_slot *slot)
+/* Returns whether the host answered; when it denied, it is asked again later. */
+static bool nxblk_info_consume(struct nxblk_disk *d, struct nxblk_slot *slot)
 {
 	struct nxblk_pool *pool = &d->queues[0].pool;
 	struct nxblk_config cfg;
@@ -164,6 +165,7 @@ static void nxblk_info_consume(struct nxblk_disk *d, struct nxblk_slot *slot)
 		nxblk_info_denied(d, slot->status);
 	else
 		nxblk_info_apply(d, &cfg);
+	return !slot->status;
 }
 
 static void nxblk_info_missing(struct nxblk_disk *d)
@@ -185,14 +187,15 @@ static void nxblk_info_step(struct nxblk_disk *d)
 	u64 age;
 
 	if (d->state == NXBLK_DEAD || !nxblk_disk_all_up(d) ||
-	    atomic_read(&d->quarantined))
+	    atomic_read(&d->quarantined) || nxblk_outage_held(d))
 		return;
 	if (d->removing && !d->disk)
 		return;
 	slot = nxblk_info_slot(q);
 	switch (atomic_read_acquire(&slot->state)) {
 	case NXBLK_SLOT_ANSWERED:
-		nxblk_info_consume(d, slot);
+		if (!nxblk_info_consume(d, slot))
+			return;
 		break;
 	case NXBLK_SLOT_IN_FLIGHT:
 		age = ktime_get_ns() - slot->issued;

@@ -11,7 +11,10 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cpumask.h>
+#include <linux/highmem.h>
+#include <linux/ioport.h>
 #include <linux/kthread.h>
+#include <linux/memory_hotplug.h>
 #include <linux/module.h>
 #include <linux/random.h>
 #include <linux/sched/mm.h>
@@ -35,7 +38,7 @@
 #define MEMVALVE_BEAT (HZ / 20)
 #define MEMVALVE_FEATURES                                                      \
 	(NXBLK_F_FLUSH | NXBLK_F_FUA | NXBLK_F_DISCARD |                       \
-	 NXBLK_F_WRITE_ZEROES | NXBLK_F_INDIRECT)
+	 NXBLK_F_WRITE_ZEROES | NXBLK_F_INDIRECT | NXBLK_F_ZERO_COPY)
 
 /**
  * struct memvalve_queue - one channel, seen from the host
@@ -178,6 +181,35 @@ MODULE_PARM_DESC(
 
 /* Requests */
 
+/* Guest-physical is physical here. Is all of it RAM that is in use? */
+static bool memvalve_gpa_ok(const struct nxblk_seg *seg)
+{
+	u64 last = seg->addr + seg->len - 1;
+	u64 pfn;
+
+	if (last < seg->addr || last != (phys_addr_t)last ||
+	    region_intersects(seg->addr, seg->len, IORESOURCE_SYSTEM_RAM,
+			      IORES_DESC_NONE) != REGION_INTERSECTS)
+		return false;
+	for (pfn = seg->addr >> PAGE_SHIFT; pfn <= last >> PAGE_SHIFT; pfn++)
+		if (!pfn_to_online_page(pfn))
+			return false;
+	return true;
+}
+
+static bool memvalve_segs_ok(const struct memvalve *mv,
+			     const struct nxblk_req *req)
+{
+	unsigned int i;
+
+	if (!(req->flags & NXBLK_REQ_GPA))
+		return true;
+	for (i = 0; i < req->nseg; i++)
+		if (!memvalve_gpa_ok(&mv->segs[i]))
+			return false;
+	return true;
+}
+
 static u8 memvalve_check(struct memvalve *mv, struct memvalve_queue *q,
 			 const struct nxblk_req *req)
 {
@@ -199,6 +231,8 @@ static u8 memvalve_check(struct memvalve *mv, struct memvalve_queue *q,
 	else
 		memcpy(mv->segs, req->seg, sizeof(req->seg));
 	status = nxblk_check_segs(req, mv->segs, &q->lim);
+	if (!status && !memvalve_segs_ok(mv, req))
+		status = NXBLK_S_INVAL;
 	if (status)
 		return status;
 	status = nxblk_check_range(req, q->lim.capacity);
@@ -209,22 +243,53 @@ static u8 memvalve_check(struct memvalve *mv, struct memvalve_queue *q,
 	return NXBLK_S_OK;
 }
 
+static u8 memvalve_move_piece(struct memvalve *mv, u8 op, u64 at, u8 *buf, u32 len)
+{
+	if (op == NXBLK_OP_READ)
+		nxblk_store_read(&mv->store, at, buf, len);
+	else if (nxblk_store_write(&mv->store, at, buf, len))
+		return NXBLK_S_NOSPC;
+	return NXBLK_S_OK;
+}
+
+/* A segment of pages: each is mapped for as long as it takes. */
+static u8 memvalve_move_gpa(struct memvalve *mv, u8 op, u64 at, u64 addr, u32 len)
+{
+	u8 status = NXBLK_S_OK;
+
+	while (len && !status) {
+		u32 n = min_t(u32, len, PAGE_SIZE - offset_in_page(addr));
+		u8 *page = kmap_local_page(pfn_to_page(addr >> PAGE_SHIFT));
+
+		status = memvalve_move_piece(mv, op, at,
+					     page + offset_in_page(addr), n);
+		kunmap_local(page);
+		at += n;
+		addr += n;
+		len -= n;
+	}
+	return status;
+}
+
 static u8 memvalve_move(struct memvalve *mv, const struct nxblk_req *req)
 {
 	u64 at = req->lba << NXBLK_SECTOR_SHIFT;
+	u8 status = NXBLK_S_OK;
 	unsigned int i;
 
-	for (i = 0; i < req->nseg; i++) {
-		u8 *buf = mv->base + mv->segs[i].addr;
-		u32 len = mv->segs[i].len;
+	for (i = 0; i < req->nseg && !status; i++) {
+		const struct nxblk_seg *seg = &mv->segs[i];
 
-		if (req->op == NXBLK_OP_READ)
-			nxblk_store_read(&mv->store, at, buf, len);
-		else if (nxblk_store_write(&mv->store, at, buf, len))
-			return NXBLK_S_NOSPC;
-		at += len;
+		if (req->flags & NXBLK_REQ_GPA)
+			status = memvalve_move_gpa(mv, req->op, at, seg->addr,
+						   seg->len);
+		else
+			status = memvalve_move_piece(mv, req->op, at,
+						     mv->base + seg->addr,
+						     seg->len);
+		at += seg->len;
 	}
-	return NXBLK_S_OK;
+	return status;
 }
 
 static u8 memvalve_execute(struct memvalve *mv, const struct nxblk_req *req)

@@ -38,7 +38,9 @@
 #define NXBLK_DATA_MIN (256ull << 10)
 #define NXBLK_FEATURES                                                         \
 	(NXBLK_F_FLUSH | NXBLK_F_FUA | NXBLK_F_DISCARD |                       \
-	 NXBLK_F_WRITE_ZEROES | NXBLK_F_INDIRECT)
+	 NXBLK_F_WRITE_ZEROES | NXBLK_F_INDIRECT | NXBLK_F_ZERO_COPY)
+/* Bytes from which on zero copy is taken, where the host gives no advice. */
+#define NXBLK_ZERO_COPY_MIN 16384u
 
 /**
  * struct nxblk_run - neighbouring chunks of a pool
@@ -61,6 +63,7 @@ struct nxblk_run {
  * @offset: in the window
  * @starved: bit 0: a request was turned away; see nxblk_pool_take()
  * @waits: requests turned away
+ * @copied: bytes, to and from it
  */
 struct nxblk_pool {
 	spinlock_t lock;
@@ -72,6 +75,17 @@ struct nxblk_pool {
 	u64 offset;
 	unsigned long starved;
 	atomic_long_t waits;
+	atomic64_t copied;
+};
+
+/**
+ * struct nxblk_pins - pages that Linux must not use again yet
+ * @nr: of @pages
+ * @pages: with a reference on each
+ */
+struct nxblk_pins {
+	unsigned int nr;
+	struct page *pages[];
 };
 
 /**
@@ -85,6 +99,9 @@ struct nxblk_pool {
  *   IDLE -> IN_FLIGHT -> ANSWERED -> IDLE        nxblk_issue, _answer, _finish
  *           IN_FLIGHT -> IDLE                    drained: to be issued again
  *           IN_FLIGHT -> QUARANTINE -> IDLE      ended early; late answer or drain
+ *
+ * A zero-copy request is ended early by nothing but a removal: when an outage has
+ * lasted too long it is held, which is IN_FLIGHT on a disk that fails.
  *
  * IN_FLIGHT is left by cmpxchg alone: whoever succeeds owns the request's end.
  */
@@ -101,7 +118,9 @@ enum nxblk_slot_state {
  *	release that makes it IN_FLIGHT, but for @status and @done
  * @op: &enum nxblk_op
  * @fua: the request carries FUA
- * @nr_runs: used of @runs
+ * @zero_copy: the host has the request's own pages
+ * @misfit: it has not, although the request is large enough
+ * @nr_runs: used of @runs; 0 with @zero_copy
  * @bytes: of buffer
  * @cookie: of the last issue
  * @issued: when, in ns
@@ -109,11 +128,15 @@ enum nxblk_slot_state {
  * @status: of the answer, valid in ANSWERED
  * @done: in nxblk_queue.done while ANSWERED
  * @runs: where the buffer is
+ * @pins: taken when a zero-copy request was ended early; exchanged atomically
+ * @lost: pages likewise, for which there was no memory to remember them
  */
 struct nxblk_slot {
 	atomic_t state;
 	u8 op;
 	bool fua;
+	bool zero_copy;
+	bool misfit;
 	u16 nr_runs;
 	u32 bytes;
 	u64 cookie;
@@ -122,6 +145,8 @@ struct nxblk_slot {
 	blk_status_t status;
 	struct llist_node done;
 	struct nxblk_run runs[NXBLK_MAX_RUNS];
+	struct nxblk_pins *pins;
+	unsigned int lost;
 };
 
 /**
@@ -149,7 +174,8 @@ struct nxblk_spin {
  * @depth: tags, the last of them for INFO; 0 before the first offer, fixed
  *	afterwards
  * @features: accepted; fixed with @depth
- * @max_runs: segments a request may have
+ * @max_segs: segments a request may have
+ * @max_runs: likewise, of a request that is bounced
  * @generation: low 32 bits; changed only while nothing can be sent
  * @pool: bounce memory
  * @slots: NXBLK_MAX_DEPTH of them
@@ -157,6 +183,9 @@ struct nxblk_spin {
  * @tasklet: completes what a hard interrupt found
  * @spin: watching after a submit
  * @requests: issued
+ * @zero_copy: of these, with the request's own pages
+ * @zero_copy_bytes: of these
+ * @zero_copy_bounced: requests that were large enough, but bounced all the same
  * @stale: answers of another generation, dropped; under the consumer lock
  * @late: answers to requests that had been ended; under the consumer lock
  * @spin_hits: answers found by watching
@@ -169,6 +198,7 @@ struct nxblk_queue {
 	bool up;
 	u32 depth;
 	u64 features;
+	u32 max_segs;
 	u32 max_runs;
 	u32 generation;
 	struct nxblk_pool pool;
@@ -177,6 +207,9 @@ struct nxblk_queue {
 	struct tasklet_struct tasklet;
 	struct nxblk_spin spin;
 	atomic_long_t requests;
+	atomic_long_t zero_copy;
+	atomic64_t zero_copy_bytes;
+	atomic_long_t zero_copy_bounced;
 	unsigned long stale;
 	unsigned long late;
 	unsigned long spin_hits;
@@ -232,6 +265,7 @@ enum nxblk_state {
  * @info_warned: it was said that INFO is not answered
  * @fail: what every new request ends with, unless BLK_STS_OK; read without lock
  * @read_only: refuse writes; read without lock
+ * @zero_copy_min: bytes from which on a request is not bounced; read without lock
  * @silent: bit 0: it was said that the host is silent; cleared by an answer
  * @last_answer: jiffies
  * @quarantined: slots in NXBLK_SLOT_QUARANTINE
@@ -266,6 +300,7 @@ struct nxblk_disk {
 
 	blk_status_t fail;
 	bool read_only;
+	u32 zero_copy_min;
 	unsigned long silent;
 	unsigned long last_answer;
 	atomic_t quarantined;
@@ -322,12 +357,16 @@ void nxblk_outage_reap(struct work_struct *work);
 void nxblk_outage_fail(struct nxblk_disk *d, enum nxblk_state state,
 		       blk_status_t status, const char *why);
 void nxblk_outage_revive(struct nxblk_disk *d);
+unsigned int nxblk_outage_held(const struct nxblk_disk *d);
 enum blk_eh_timer_return nxblk_outage_timeout(struct request *rq);
 
 /* queue.c */
 extern const struct blk_mq_ops nxblk_mq_ops;
 void nxblk_queue_drained(struct nxblk_queue *q);
-unsigned int nxblk_queue_end_all(struct nxblk_queue *q, blk_status_t status);
+unsigned int nxblk_queue_end_all(struct nxblk_queue *q, blk_status_t status,
+				 bool removal);
+unsigned int nxblk_queue_closed(struct nxblk_queue *q, bool drained);
+unsigned int nxblk_queue_in_flight(const struct nxblk_queue *q);
 u64 nxblk_queue_oldest(struct nxblk_queue *q);
 bool nxblk_queue_release(struct nxblk_queue *q, struct nxblk_slot *slot,
 			 enum nxblk_slot_state from);
@@ -363,6 +402,17 @@ static inline u64 nxblk_pool_info_offset(const struct nxblk_pool *p)
 {
 	return p->offset + nxblk_pool_bytes(p);
 }
+
+/* zerocopy.c */
+extern atomic_long_t nxblk_leaked_pages;
+u64 nxblk_zero_copy_feature(void);
+bool nxblk_zero_copy_wanted(const struct nxblk_queue *q, u32 bytes);
+bool nxblk_zero_copy_attach(struct nxblk_queue *q, struct request *rq,
+			    struct nxblk_req *req);
+void nxblk_zero_copy_read(struct request *rq);
+void nxblk_zero_copy_pin(struct nxblk_slot *slot);
+void nxblk_zero_copy_unpin(struct nxblk_slot *slot);
+unsigned int nxblk_zero_copy_leak(struct nxblk_slot *slot);
 
 /* sysfs.c */
 extern const struct attribute_group *nxblk_sysfs_groups[];

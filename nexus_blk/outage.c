@@ -9,8 +9,10 @@
  * error, and so do new ones at once. Whenever the host is back, the disk is.
  *
  * A request that ends early leaves its tag and chunks in quarantine: the host
- * may still execute it. New requests are issued only after the host has drained
- * or answered all of those, so that no old write lands after a newer one.
+ * may still execute it. A zero-copy request cannot end early, since its pages are
+ * Linux's again then: it is held until it is answered, or drained. New requests
+ * are issued only after the host has drained or answered all of those, so that no
+ * old write lands after a newer one.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -78,6 +80,40 @@ static void nxblk_outage_drain(struct nxblk_disk *d)
 }
 
 /**
+ * nxblk_outage_held - zero-copy requests that wait although the disk fails
+ * @d: disk
+ *
+ * Return: number of requests.
+ */
+unsigned int nxblk_outage_held(const struct nxblk_disk *d)
+{
+	unsigned int i, n = 0;
+
+	if (!READ_ONCE(d->fail))
+		return 0;
+	for (i = 0; i < d->nr_queues; i++)
+		n += nxblk_queue_in_flight(&d->queues[i]);
+	return n;
+}
+
+static void nxblk_outage_end_all(struct nxblk_disk *d, blk_status_t status)
+{
+	unsigned int i, held, n = 0;
+
+	for (i = 0; i < d->nr_queues; i++)
+		n += nxblk_queue_end_all(&d->queues[i], status,
+					 d->state == NXBLK_DEAD);
+	if (n)
+		nxblk_log(err, d, "%s: %u requests ended unanswered\n",
+			  nxblk_disk_name(d), n);
+	held = nxblk_outage_held(d);
+	if (held)
+		nxblk_log(warn, d,
+			  "%s: %u zero-copy requests held until the host has answered or drained them\n",
+			  nxblk_disk_name(d), held);
+}
+
+/**
  * nxblk_outage_fail - end everything that is pending, without the host
  * @d: disk, locked
  * @state: NXBLK_FAILING, NXBLK_REFUSED or NXBLK_DEAD
@@ -87,19 +123,13 @@ static void nxblk_outage_drain(struct nxblk_disk *d)
 void nxblk_outage_fail(struct nxblk_disk *d, enum nxblk_state state,
 		       blk_status_t status, const char *why)
 {
-	unsigned int i, n = 0;
-
 	/* Nobody is between looking at ->fail and sending any more. */
 	nxblk_disk_quiesce(d);
 	WRITE_ONCE(d->fail, status);
 	nxblk_disk_set_state(d, state, why);
 	if (!d->disk)
 		return;
-	for (i = 0; i < d->nr_queues; i++)
-		n += nxblk_queue_end_all(&d->queues[i], status);
-	if (n)
-		nxblk_log(err, d, "%s: %u requests ended unanswered\n",
-			  nxblk_disk_name(d), n);
+	nxblk_outage_end_all(d, status);
 	nxblk_disk_resume(d);
 	d->want_info = true;
 	nxblk_disk_kick(d);
@@ -107,7 +137,7 @@ void nxblk_outage_fail(struct nxblk_disk *d, enum nxblk_state state,
 
 /**
  * nxblk_outage_revive - the host is back, and it is our disk
- * @d: disk, locked; nothing is in quarantine
+ * @d: disk, locked; nothing is in quarantine or held
  */
 void nxblk_outage_revive(struct nxblk_disk *d)
 {
@@ -147,6 +177,15 @@ unlock:
 	mutex_unlock(&d->lock);
 }
 
+/* Held on a channel that is up, for so long that a drain has to be asked for. */
+static bool nxblk_outage_overdue(const struct nxblk_disk *d,
+				 const struct nxblk_slot *slot)
+{
+	u64 limit = (u64)READ_ONCE(d->outage) * NSEC_PER_SEC;
+
+	return READ_ONCE(d->fail) && ktime_get_ns() - slot->issued >= limit;
+}
+
 /**
  * nxblk_outage_timeout - a request has been unanswered for a while
  * @rq: request
@@ -171,6 +210,8 @@ enum blk_eh_timer_return nxblk_outage_timeout(struct request *rq)
 			  "%s: channel=%u generation=%u tag=%d: no answer for %llu ms, waiting\n",
 			  nxblk_disk_name(d), q->index, q->generation, rq->tag,
 			  div_u64(ktime_get_ns() - slot->issued, NSEC_PER_MSEC));
+	if (nxblk_outage_overdue(d, slot) && ion_channel_is_up(q->ch))
+		ion_channel_fault(q->ch, ION_REASON_UNANSWERED);
 	queue_delayed_work(nxblk_wq, &d->outage_work, 0);
 	return BLK_EH_RESET_TIMER;
 }

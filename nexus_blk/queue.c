@@ -66,6 +66,26 @@ static void nxblk_attach(struct nxblk_queue *q, struct nxblk_slot *slot,
 	nxblk_pool_segs(&q->pool, slot, q->ch->indirect + place);
 }
 
+/* Its own pages, or chunks of the pool. */
+static blk_status_t nxblk_buffer(struct nxblk_queue *q, struct nxblk_slot *slot,
+				 struct nxblk_req *req)
+{
+	bool wanted = nxblk_zero_copy_wanted(q, slot->bytes);
+
+	slot->nr_runs = 0;
+	slot->zero_copy = wanted && nxblk_zero_copy_attach(q, slot->rq, req);
+	slot->misfit = wanted && !slot->zero_copy;
+	if (slot->zero_copy)
+		return BLK_STS_OK;
+	if (!nxblk_pool_take(&q->pool, slot, q->max_runs))
+		return BLK_STS_DEV_RESOURCE;
+	if (slot->bytes)
+		nxblk_attach(q, slot, req);
+	if (req->op == NXBLK_OP_WRITE)
+		nxblk_pool_fill(&q->pool, slot);
+	return BLK_STS_OK;
+}
+
 /*
  * Everything that can fail without a trace. Who is turned away with
  * DEV_RESOURCE is run again when chunks are given back (nxblk_pool_fed()).
@@ -93,14 +113,21 @@ static blk_status_t nxblk_prepare(struct nxblk_queue *q, struct request *rq,
 	slot->op = req->op;
 	slot->fua = req->flags & NXBLK_REQ_FUA;
 	slot->bytes = nxblk_buffer_bytes(req);
-	if (!nxblk_pool_take(&q->pool, slot, q->max_runs))
-		return BLK_STS_DEV_RESOURCE;
 	req->tag = rq->tag;
-	if (slot->bytes)
-		nxblk_attach(q, slot, req);
-	if (req->op == NXBLK_OP_WRITE)
-		nxblk_pool_fill(&q->pool, slot);
-	return BLK_STS_OK;
+	return nxblk_buffer(q, slot, req);
+}
+
+/* A request was sent. Its slot may be in use for another one already. */
+static void nxblk_count(struct nxblk_queue *q, const struct nxblk_req *req,
+			bool misfit)
+{
+	atomic_long_inc(&q->requests);
+	if (misfit)
+		atomic_long_inc(&q->zero_copy_bounced);
+	if (!(req->flags & NXBLK_REQ_GPA))
+		return;
+	atomic_long_inc(&q->zero_copy);
+	atomic64_add(nxblk_buffer_bytes(req), &q->zero_copy_bytes);
 }
 
 /*
@@ -111,6 +138,7 @@ static int nxblk_issue(struct nxblk_queue *q, struct request *rq,
 		       struct nxblk_req *req)
 {
 	struct nxblk_slot *slot = &q->slots[req->tag];
+	bool misfit = slot->misfit;
 	int ret;
 
 	req->cap_slot = q->ch->entry.cap_slot;
@@ -126,7 +154,7 @@ static int nxblk_issue(struct nxblk_queue *q, struct request *rq,
 	atomic_set_release(&slot->state, NXBLK_SLOT_IN_FLIGHT);
 	ret = ion_channel_send(q->ch, req);
 	if (likely(!ret)) {
-		atomic_long_inc(&q->requests);
+		nxblk_count(q, req, misfit);
 		return 0;
 	}
 	/* A host that answers what it was never sent has ended it all the same. */
@@ -221,7 +249,23 @@ bool nxblk_queue_release(struct nxblk_queue *q, struct nxblk_slot *slot,
 	nxblk_pool_give(&q->pool, slot);
 	/* Chunks before state: the next issue takes chunks into the same slot. */
 	atomic_set_release(&slot->state, NXBLK_SLOT_IDLE);
+	if (from == NXBLK_SLOT_QUARANTINE)
+		nxblk_zero_copy_unpin(slot);
 	return true;
+}
+
+/*
+ * Drained: issued again once the disk is back in service; or ended, where only
+ * the drain was missing for that.
+ */
+static void nxblk_queue_reissue(struct nxblk_queue *q, struct request *rq)
+{
+	blk_status_t fail = READ_ONCE(q->disk->fail);
+
+	if (fail)
+		blk_mq_end_request(rq, fail);
+	else
+		blk_mq_requeue_request(rq, false);
 }
 
 /**
@@ -229,7 +273,7 @@ bool nxblk_queue_release(struct nxblk_queue *q, struct nxblk_slot *slot,
  * @q: queue; nothing is being sent or received
  *
  * What was in flight is to be issued again: it waits in the requeue list until
- * the disk is back in service.
+ * the disk is back in service. What was held ends.
  */
 void nxblk_queue_drained(struct nxblk_queue *q)
 {
@@ -245,20 +289,44 @@ void nxblk_queue_drained(struct nxblk_queue *q)
 		if (nxblk_queue_release(q, slot, NXBLK_SLOT_QUARANTINE))
 			atomic_dec(&q->disk->quarantined);
 		else if (nxblk_queue_release(q, slot, NXBLK_SLOT_IN_FLIGHT) && rq)
-			blk_mq_requeue_request(rq, false);
+			nxblk_queue_reissue(q, rq);
 	}
+}
+
+/**
+ * nxblk_queue_closed - the channel is closed for good
+ * @q: queue whose requests have all been ended
+ * @drained: the host has done with all that was sent
+ *
+ * Return: number of pages leaked.
+ */
+unsigned int nxblk_queue_closed(struct nxblk_queue *q, bool drained)
+{
+	unsigned int tag, leaked = 0;
+
+	for (tag = 0; tag < q->depth; tag++) {
+		struct nxblk_slot *slot = &q->slots[tag];
+
+		if (drained && nxblk_queue_release(q, slot, NXBLK_SLOT_QUARANTINE))
+			atomic_dec(&q->disk->quarantined);
+		leaked += nxblk_zero_copy_leak(slot);
+	}
+	return leaked;
 }
 
 /**
  * nxblk_queue_end_all - end what is in flight, without the host
  * @q: queue that dispatches nothing
  * @status: that requests end with
+ * @removal: zero-copy requests too, whose pages are pinned then; otherwise these
+ *	are held
  *
  * Tags and chunks stay in quarantine until the host has done with them.
  *
  * Return: number of requests ended.
  */
-unsigned int nxblk_queue_end_all(struct nxblk_queue *q, blk_status_t status)
+unsigned int nxblk_queue_end_all(struct nxblk_queue *q, blk_status_t status,
+				 bool removal)
 {
 	unsigned int tag, n = 0;
 
@@ -266,7 +334,7 @@ unsigned int nxblk_queue_end_all(struct nxblk_queue *q, blk_status_t status)
 		struct nxblk_slot *slot = &q->slots[tag];
 		struct request *rq = slot->rq;
 
-		if (!rq)
+		if (!rq || (slot->zero_copy && !removal))
 			continue;
 		/* First, lest a late answer count down what is not counted yet. */
 		atomic_inc(&q->disk->quarantined);
@@ -276,9 +344,27 @@ unsigned int nxblk_queue_end_all(struct nxblk_queue *q, blk_status_t status)
 			atomic_dec(&q->disk->quarantined);
 			continue;
 		}
+		if (slot->zero_copy)
+			nxblk_zero_copy_pin(slot);
 		blk_mq_end_request(rq, status);
 		n++;
 	}
+	return n;
+}
+
+/**
+ * nxblk_queue_in_flight - how many requests the host has
+ * @q: queue
+ *
+ * Return: number of requests, without INFO.
+ */
+unsigned int nxblk_queue_in_flight(const struct nxblk_queue *q)
+{
+	unsigned int tag, n = 0;
+
+	for (tag = 0; tag + 1 < q->depth; tag++)
+		if (atomic_read(&q->slots[tag].state) == NXBLK_SLOT_IN_FLIGHT)
+			n++;
 	return n;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * /sys/block/nxblk<n>/serial and /sys/block/nxblk<n>/nexus/: what an operator
- * wants to know of a disk, and the one thing to set: how long an outage of the
- * host may last before requests fail.
+ * wants to know of a disk, and what there is to set: how long an outage of the
+ * host may last before requests fail, and from which size on they are not copied.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -135,6 +135,42 @@ static ssize_t outage_timeout_store(struct device *dev,
 }
 static DEVICE_ATTR_RW(outage_timeout);
 
+static ssize_t zero_copy_min_show(struct device *dev,
+				  struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n",
+			  READ_ONCE(nxblk_dev_disk(dev)->zero_copy_min));
+}
+
+/* Bytes; 0: all requests. Holds for what is issued from now on. */
+static ssize_t zero_copy_min_store(struct device *dev,
+				   struct device_attribute *attr,
+				   const char *buf, size_t count)
+{
+	unsigned int bytes;
+
+	if (kstrtouint(buf, 10, &bytes))
+		return -EINVAL;
+	WRITE_ONCE(nxblk_dev_disk(dev)->zero_copy_min, bytes);
+	return count;
+}
+static DEVICE_ATTR_RW(zero_copy_min);
+
+static ssize_t held_show(struct device *dev, struct device_attribute *attr,
+			 char *buf)
+{
+	return sysfs_emit(buf, "%u\n", nxblk_outage_held(nxblk_dev_disk(dev)));
+}
+static DEVICE_ATTR_RO(held);
+
+/* Of all disks since the module was loaded: this one still has its pages. */
+static ssize_t leaked_pages_show(struct device *dev,
+				 struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%ld\n", atomic_long_read(&nxblk_leaked_pages));
+}
+static DEVICE_ATTR_RO(leaked_pages);
+
 /* Counters: the sum over the queues of whatever @expr says of queue q. */
 #define NXBLK_COUNTER(name, expr)                                              \
 	static ssize_t name##_show(struct device *dev,                         \
@@ -157,6 +193,10 @@ NXBLK_COUNTER(requests, atomic_long_read(&q->requests));
 NXBLK_COUNTER(stale_answers, READ_ONCE(q->stale));
 NXBLK_COUNTER(late_answers, READ_ONCE(q->late));
 NXBLK_COUNTER(bounce_waits, atomic_long_read(&q->pool.waits));
+NXBLK_COUNTER(copied_bytes, atomic64_read(&q->pool.copied));
+NXBLK_COUNTER(zero_copy, atomic_long_read(&q->zero_copy));
+NXBLK_COUNTER(zero_copy_bytes, atomic64_read(&q->zero_copy_bytes));
+NXBLK_COUNTER(zero_copy_bounced, atomic_long_read(&q->zero_copy_bounced));
 NXBLK_COUNTER(spin_hits, READ_ONCE(q->spin_hits));
 NXBLK_COUNTER(spin_misses, READ_ONCE(q->spin_misses));
 NXBLK_COUNTER(latches, READ_ONCE(q->ch->stats.latches));
@@ -166,15 +206,31 @@ NXBLK_COUNTER(interrupts, READ_ONCE(q->ch->stats.interrupts));
 NXBLK_COUNTER(rescued, READ_ONCE(q->ch->stats.rescued));
 
 static struct attribute *nxblk_nexus_attrs[] = {
-	&dev_attr_state.attr,	     &dev_attr_reason.attr,
-	&dev_attr_generation.attr,   &dev_attr_transport.attr,
-	&dev_attr_uuid.attr,	     &dev_attr_outage_timeout.attr,
-	&dev_attr_requests.attr,     &dev_attr_stale_answers.attr,
-	&dev_attr_late_answers.attr, &dev_attr_bounce_waits.attr,
-	&dev_attr_spin_hits.attr,    &dev_attr_spin_misses.attr,
-	&dev_attr_latches.attr,	     &dev_attr_resets.attr,
-	&dev_attr_doorbells.attr,    &dev_attr_interrupts.attr,
-	&dev_attr_rescued.attr,	     NULL,
+	&dev_attr_state.attr,
+	&dev_attr_reason.attr,
+	&dev_attr_generation.attr,
+	&dev_attr_transport.attr,
+	&dev_attr_uuid.attr,
+	&dev_attr_outage_timeout.attr,
+	&dev_attr_requests.attr,
+	&dev_attr_stale_answers.attr,
+	&dev_attr_late_answers.attr,
+	&dev_attr_bounce_waits.attr,
+	&dev_attr_spin_hits.attr,
+	&dev_attr_spin_misses.attr,
+	&dev_attr_latches.attr,
+	&dev_attr_resets.attr,
+	&dev_attr_doorbells.attr,
+	&dev_attr_interrupts.attr,
+	&dev_attr_rescued.attr,
+	&dev_attr_zero_copy_min.attr,
+	&dev_attr_copied_bytes.attr,
+	&dev_attr_zero_copy.attr,
+	&dev_attr_zero_copy_bytes.attr,
+	&dev_attr_zero_copy_bounced.attr,
+	&dev_attr_held.attr,
+	&dev_attr_leaked_pages.attr,
+	NULL,
 };
 
 static const struct attribute_group nxblk_nexus_group = {

@@ -66,6 +66,25 @@ cell() {
 		{janitor_fd}>&-
 }
 
+# converse COMMAND [CELL-ARG...]: a cell, and COMMAND with each line that it says.
+converse() {
+	local guest line said hear=$1
+	shift
+	make_pipe "$tmp/said"
+	cell_count=$((cell_count + 1))
+	cell_logs=$logs/cell-$cell_count
+	start --keep "$pipe_w" "$NEXUS_TOP/scripts/cell" --logs "$cell_logs" "$@" \
+		</dev/null >&"$pipe_w" 2>&1
+	guest=$REPLY
+	close_fd "$pipe_w"
+	said=$pipe_r
+	while read -r -u "$said" line; do
+		echo "guest: $line"
+		"$hear" "$line"
+	done
+	wait "$guest" || fail "step $?"
+}
+
 # expect STATUS COMMAND [ARG...]: run it and insist on how it ends.
 expect() {
 	local wanted=$1 status=0

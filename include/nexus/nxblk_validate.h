@@ -15,6 +15,8 @@
 #define NXBLK_PHYSICAL_BLOCK_MAX (1u << 16)
 #define NXBLK_IO_HINT_MAX (1u << 30)
 #define NXBLK_CFG_FLAGS_ALL 0x0007u
+/* A least size for zero copy that no request has. */
+#define NXBLK_ZERO_COPY_NEVER 0xffffffffu
 
 /**
  * struct nxblk_fault - what is wrong with a configuration
@@ -119,6 +121,8 @@ static inline void nxblk_clamp_config(struct nxblk_config *c, __u32 most_sectors
 		nxblk_round_down(nxblk_at_most(c->max_write_zeroes_sectors,
 					       express),
 				 block_sectors);
+	if (c->zero_copy_min > (__u64)c->max_sectors << NXBLK_SECTOR_SHIFT)
+		c->zero_copy_min = NXBLK_ZERO_COPY_NEVER;
 
 	/* Hints: one that makes no sense is as good as none. */
 	if (c->io_min > NXBLK_IO_HINT_MAX || c->io_min % c->physical_block)

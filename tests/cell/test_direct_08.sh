@@ -19,6 +19,8 @@ verify() { # NAME OPTION...
 		{ echo "fio $name failed"; exit 1; }
 }
 
+# All of it through the bounce memory; test_direct_09 is about what is not.
+echo 4294967295 >/sys/block/nxblk0/nexus/zero_copy_min || exit 1
 verify small --rw=randrw --bs=512 --iodepth=1 --io_size=1m
 verify mixed --rw=randwrite --bsrange=512-1m --bs_unaligned=0 --blockalign=512 --iodepth=16
 verify deep --rw=randwrite --bs=4k --iodepth=64

@@ -28,21 +28,8 @@ obey() {
 
 # run_guest [CELL-OPTION...]: to its end, which must be good.
 run_guest() {
-	local guest said line
-
-	make_pipe "$tmp/said"
-	start --keep "$pipe_w" "$NEXUS_TOP/scripts/cell" --logs "$logs/cell" \
-		--socket "$socket" --put "$tmp/guest.sh:/guest.sh" --timeout 200 "$@" \
-		-- sh /guest.sh </dev/null >&"$pipe_w" 2>&1
-	guest=$REPLY
-	close_fd "$pipe_w"
-	said=$pipe_r
-	while read -r -u "$said" line; do
-		echo "guest: $line"
-		obey "$line"
-	done
-	wait "$guest" || fail "step $?"
-	cell_logs=$logs/cell
+	converse obey --socket "$socket" --put "$tmp/guest.sh:/guest.sh" --timeout 200 "$@" \
+		-- sh /guest.sh
 	no_kernel_complaint
 }
 

@@ -229,6 +229,17 @@ static void features_unknown(struct ion_host_end *end)
 	end->offered = ~0ull & ~NXBLK_F_ZERO_COPY;
 }
 
+/* Advised against, so that the guest does it only when it is told to. */
+static void offer_zero_copy(struct ion_host_end *end)
+{
+	end->offered |= NXBLK_F_ZERO_COPY;
+}
+
+static void zero_copy_never(struct nxblk_config *config)
+{
+	config->zero_copy_min = ~0u;
+}
+
 /* Header and directory. */
 
 #define HEADER(name, change)                                                     \
@@ -302,6 +313,12 @@ static const struct misdeed misdeeds[] = {
 	  .answer = flush_unsupp,
 	  .end = offer_flush,
 	  .config = volatile_cache },
+
+	{ .name = "zero-copy", .end = offer_zero_copy, .config = zero_copy_never },
+	{ .name = "zero-copy-denied",
+	  .denies = true,
+	  .end = offer_zero_copy,
+	  .config = zero_copy_never },
 
 	{ .name = "capacity-zero", .config = capacity_zero },
 	{ .name = "capacity-max", .config = capacity_max },

@@ -7,8 +7,9 @@
  *
  * A misdeed that spoils the whole window stands alone. Prints what it sees, one
  * line each: "ready", "client", "channel N guest state S reason R" at every
- * change, "misdeed". SIGTERM ends it; with a foreign window the last line then
- * says whether it was left alone.
+ * change, "misdeed". It has none of the guest's memory: a request on the guest's
+ * own pages is kept, and SIGUSR1 has it answered. SIGTERM ends it; with a foreign
+ * window the last line then says whether it was left alone.
  */
 #include "rogue_host.h"
 
@@ -25,11 +26,14 @@
 #define DEPTH 64u
 
 static volatile sig_atomic_t stop;
+static volatile sig_atomic_t answer_kept;
 
 static void on_signal(int sig)
 {
-	(void)sig;
-	stop = 1;
+	if (sig == SIGUSR1)
+		answer_kept = 1;
+	else
+		stop = 1;
 }
 
 static const char *const state_names[] = { "DOWN", "RESET", "LIVE", "LATCHED" };
@@ -114,7 +118,7 @@ static uint8_t serve(struct disk *d, const struct nxblk_req *req)
 	status = nxblk_check_segs(req, seg, &lim);
 	if (!status)
 		status = nxblk_check_range(req, lim.capacity);
-	if (!status)
+	if (!status && !(req->flags & NXBLK_REQ_GPA))
 		move(d, req, seg);
 	return status;
 }
@@ -130,18 +134,58 @@ static bool fires(const struct disk *d, const struct nxblk_req *req)
 	return req->op == NXBLK_OP_READ && req->lba == TRIGGER_LBA;
 }
 
-static void take(struct disk *d, const struct nxblk_req *req)
+static struct nxblk_resp right_answer(const struct nxblk_req *req, uint8_t status)
 {
 	struct nxblk_resp rsp = {
 		.tag = req->tag,
 		.op = req->op,
+		.status = status,
 		.generation = req->generation,
 		.cookie = req->cookie,
+		.done = status ? 0 : nxblk_buffer_bytes(req),
 	};
 
-	rsp.status = serve(d, req);
-	if (!rsp.status)
-		rsp.done = nxblk_buffer_bytes(req);
+	return rsp;
+}
+
+static void keep(struct disk *d, const struct nxblk_req *req)
+{
+	struct nxblk_config *page =
+		(struct nxblk_config *)(d->server->mem + d->dir->config.offset);
+
+	printf("channel %u keeps tag %u\n", d->number, req->tag);
+	d->kept = *req;
+	d->keeping = true;
+	if (!d->misdeed->denies)
+		return;
+	d->denying = true;
+	d->config.sequence += 2;
+	ion_store_release(&page->sequence, d->config.sequence);
+	server_ring(d->server, 0);
+}
+
+static void release(struct disk *d)
+{
+	struct nxblk_resp rsp = right_answer(&d->kept, NXBLK_S_OK);
+
+	printf("channel %u answers what it kept\n", d->number);
+	d->keeping = false;
+	d->denying = false;
+	disk_answer(d, &rsp);
+}
+
+static void take(struct disk *d, const struct nxblk_req *req)
+{
+	struct nxblk_resp rsp = right_answer(req, serve(d, req));
+
+	if (req->flags & NXBLK_REQ_GPA && !rsp.status) {
+		keep(d, req);
+		return;
+	}
+	if (d->denying) {
+		printf("channel %u denies op %u\n", d->number, req->op);
+		rsp = right_answer(req, NXBLK_S_PERM);
+	}
 	if (fires(d, req)) {
 		d->fired++;
 		printf("misdeed %s tag %u\n", d->misdeed->name, req->tag);
@@ -161,6 +205,7 @@ static void step(struct disk *d)
 	switch (ion_host_look(&d->end)) {
 	case ION_HOST_EV_RESET:
 		d->keeping = false;
+		d->denying = false;
 		ion_host_drained(&d->end);
 		server_ring(d->server, 0);
 		break;
@@ -346,8 +391,12 @@ static void run(struct server *s, struct disk *disks, unsigned int count,
 		if (!serving)
 			continue;
 		ion_write(&hdr->heartbeat, hdr->heartbeat + 1);
-		for (i = 0; i < count; i++)
+		for (i = 0; i < count; i++) {
 			step(&disks[i]);
+			if (answer_kept && disks[i].keeping)
+				release(&disks[i]);
+		}
+		answer_kept = 0;
 	}
 }
 
@@ -406,6 +455,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
+	signal(SIGUSR1, on_signal);
 	signal(SIGPIPE, SIG_IGN);
 	server_open(&s, argv[1], m->bytes ? m->bytes : WINDOW_BYTES);
 	if (m->foreign)

@@ -30,8 +30,9 @@ struct misdeed;
  * @data: contents
  * @misdeed: NULL: honest
  * @fired: how often the misdeed was done
- * @kept: a request that the misdeed keeps for later
+ * @kept: a request that is kept for later
  * @keeping: whether there is one
+ * @denying: INFO is denied
  * @guest_state: of the guest, as last printed
  */
 struct disk {
@@ -45,6 +46,7 @@ struct disk {
 	unsigned int fired;
 	struct nxblk_req kept;
 	bool keeping;
+	bool denying;
 	uint32_t guest_state;
 };
 
@@ -58,6 +60,8 @@ struct disk {
  * @answer: answers a READ of TRIGGER_LBA; what it leaves unanswered stays so
  * @request: sees every other request of the disk before it is served
  * @mute: no doorbell of the channel is ever rung
+ * @denies: once a request on the guest's own pages is kept, the guest is made to
+ *	ask INFO, and that is denied
  * @flush: @answer answers FLUSH and not a READ of TRIGGER_LBA
  * @flips: the directory goes wrong and right again all the time, each time in a
  *	new generation of the window, and the guest is told
@@ -74,6 +78,7 @@ struct misdeed {
 		       const struct nxblk_resp *rsp);
 	void (*request)(struct disk *d, const struct nxblk_req *req);
 	bool mute;
+	bool denies;
 	bool flush;
 	bool flips;
 	bool foreign;

@@ -113,6 +113,8 @@ static void check_sane(const struct nxblk_config *c)
 	assert_true(c->discard_granularity > 0);
 	assert_int_equal(c->discard_granularity % c->logical_block, 0);
 	assert_true(c->discard_alignment < c->discard_granularity);
+	assert_true(c->zero_copy_min <= c->max_sectors * 512 ||
+		    c->zero_copy_min == NXBLK_ZERO_COPY_NEVER);
 }
 
 static void config_clamps(void **state)
@@ -140,6 +142,34 @@ static void config_clamps(void **state)
 	assert_int_equal(c.io_opt, 65536);
 	assert_int_equal(c.discard_granularity, 4096);
 	assert_int_equal(c.max_discard_sectors, 65536);
+}
+
+/* Advice is advice: whatever it says, the disk is there. */
+static void config_zero_copy(void **state)
+{
+	static const struct {
+		__u32 advice;
+		__u32 taken;
+	} cases[] = {
+		{ 0, 0 },
+		{ 1, 1 },
+		{ 16384, 16384 },
+		{ MOST_SECTORS * 512, MOST_SECTORS * 512 },
+		{ MOST_SECTORS * 512 + 1, NXBLK_ZERO_COPY_NEVER },
+		{ 1u << 31, NXBLK_ZERO_COPY_NEVER },
+		{ ~0u, NXBLK_ZERO_COPY_NEVER },
+	};
+	struct nxblk_config c;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		accepted(zero_copy_min, cases[i].advice);
+		c = right();
+		c.max_sectors = ~0u;
+		c.zero_copy_min = cases[i].advice;
+		nxblk_clamp_config(&c, MOST_SECTORS);
+		assert_int_equal(c.zero_copy_min, cases[i].taken);
+	}
 }
 
 static __u64 random_next(__u64 *seed)
@@ -218,6 +248,7 @@ int main(void)
 		cmocka_unit_test(config_capacity),
 		cmocka_unit_test(config_limits),
 		cmocka_unit_test(config_clamps),
+		cmocka_unit_test(config_zero_copy),
 		cmocka_unit_test(config_random_damage),
 		cmocka_unit_test(config_successor),
 	};
