@@ -23,8 +23,8 @@ nothing_left() {
 
 for signal in KILL TERM INT; do
 	for moment in 0.05 0.5 1 2 4; do
-		# A session of its own, so that SIGINT is not ignored.
-		setsid "$NEXUS_TOP/scripts/cell" --peer -- \
+		# What a shell puts in the background ignores SIGINT.
+		env --default-signal=INT "$NEXUS_TOP/scripts/cell" --peer -- \
 			dd if=/dev/urandom of=/dev/nxblk0 bs=1M >"$tmp/out" 2>&1 &
 		pid=$!
 		sleep "$moment"
