@@ -45,8 +45,12 @@ refuses 'come after the disk' --format raw --size 1M -- true
 refuses '--format wants one of' --hal virtio --format vmdk -- true
 refuses 'wants --hal virtio' --format qcow2 -- true
 refuses 'wants --hal virtio' --hal mem --size 1M --format qcow2 -- true
-refuses 'no image that' --direct --hal virtio -- true
-refuses 'no image that' --direct --format raw -- true
+refuses 'no host that' --direct --hal virtio -- true
+refuses 'no host that' --direct --format raw -- true
+refuses 'no host that' --direct --data bounce -- true
+refuses '--data wants one of' --data copy -- true
+refuses 'that listens there' --socket x --data auto -- true
+refuses '--cap wants' --cap rd -- true
 refuses 'no --disk, --nbd or' --direct --nbd nbd://localhost/ -- true
 refuses 'that listens there' --socket x --hal virtio -- true
 refuses 'that listens there' --socket x --nbd nbd://localhost -- true

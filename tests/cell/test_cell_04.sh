@@ -9,7 +9,16 @@ source "$(dirname "$0")/../common.sh"
 
 export TMPDIR=$tmp/t
 mkdir "$TMPDIR"
-shared_before=$(ls -A /dev/shm)
+# Memory of cells, but for those that run beside this test.
+shared() {
+	local name
+	for name in /dev/shm/nexus-cell.*; do
+		[[ -e $name ]] || continue
+		name=${name#*nexus-cell.}
+		[[ -e /proc/${name%%.*} ]] || echo "$name"
+	done
+}
+shared_before=$(shared)
 
 # Every process of a cell names the run directory in its arguments.
 nothing_left() {
@@ -34,6 +43,6 @@ for signal in KILL TERM INT; do
 	done
 done
 nothing_new_shared() {
-	[[ -z $(comm -13 <(echo "$shared_before") <(ls -A /dev/shm)) ]]
+	[[ -z $(comm -13 <(echo "$shared_before") <(shared)) ]]
 }
 wait_until 30 nothing_new_shared

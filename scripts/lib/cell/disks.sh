@@ -63,8 +63,8 @@ is_stored() {
 }
 
 check_cap() {
-	[[ $1 =~ ^(none|(r|rw)d?m?(:[0-9]+-[0-9]+)?)$ ]] ||
-		usage_error "--cap wants none or r|rw[d][m][:FIRST-LAST], not \"$1\""
+	[[ $1 =~ ^(none|r(wd?)?m?(:[0-9]+-[0-9]+)?)$ ]] ||
+		usage_error "--cap wants none or r[m]|rw[d][m][:FIRST-LAST], not \"$1\""
 }
 
 # The size of the first disk, for those that are made to its measure.
@@ -135,10 +135,11 @@ disk_source() {
 
 # Appends what rumpk is to serve to rumpk_args.
 describe_disks() {
-	local i
+	local i way=
+	[[ $data != zerocopy ]] || way=,data=zerocopy
 	for ((i = 0; i < ${#disk_attrs[@]}; i++)); do
 		disk_source "$i"
-		rumpk_args+=(--disk "$REPLY${disk_attrs[i]}")
+		rumpk_args+=(--disk "$REPLY${disk_attrs[i]}$way")
 		# A disk that the cell may not even ask about does not appear.
 		[[ $load == no ]] || disk_has "$i" cap=none || conf "wait=/dev/nxblk$i"
 	done

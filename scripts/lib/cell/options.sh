@@ -22,10 +22,14 @@ and of the disk before them:
   --ro                  read-only
   --strict              no extensions, every write durable when answered
   --block-size 512|4096 its logical block
-  --cap SPEC            what the cell may do: none, or r|rw[d][m][:FIRST-LAST]
+  --cap SPEC            what the cell may do: none, or r|rw[d][:FIRST-LAST], with m after
+                        the letters for its own pages, zero copy
 The host side:
   --hal file|mem|virtio images are opened by rumpk (file, the default), are memory,
                         or are served by a QEMU storage daemon, which is started
+  --data bounce|zerocopy|auto
+                        how data reaches the guest's pages: copied from the window
+                        (the default), without a copy, or as the guest sees fit
   --window SIZE         size of the shared window
   --socket PATH         attach to a rumpk that already listens there
   --rumpk-arg ARG       one more argument for rumpk; repeatable
@@ -58,7 +62,7 @@ usage_error() {
 	die 125 "$* (cell --help tells more)"
 }
 
-accel=auto append=() direct=no hal=file interactive=no kernel=6.1 load=yes
+accel=auto append=() data='' direct=no hal=file interactive=no kernel=6.1 load=yes
 logs='' mem=$((512 << 20)) module_args=() peer=no qemu_extra=() rootfs=''
 rumpk_extra=() smp=2 socket='' timeout=600 tools=no window='' command=()
 
@@ -109,6 +113,7 @@ parse_valued() {
 	--block-size) want_one_of "$@" 512 4096 && add_disk_attr ",bs=$value" ;;
 	--cap) check_cap "$value" && add_disk_attr ",cap=$value" ;;
 	--hal) want_one_of "$@" file mem virtio && hal=$value ;;
+	--data) want_one_of "$@" bounce zerocopy auto && data=$value ;;
 	--window) want_size "$@" && window=$REPLY ;;
 	--socket) socket=$(realpath -m -s -- "$value") ;;
 	--rumpk-arg) rumpk_extra+=("$value") ;;
@@ -169,8 +174,8 @@ check_direct_disk() {
 	((${#disk_kinds[@]} == 1)) && [[ ${disk_kinds[0]} == size ]] ||
 		usage_error "--direct has one disk, in the guest's memory: no" \
 			"--disk, --nbd or --vhost-socket"
-	[[ $hal != virtio && -z ${disk_formats[0]} ]] ||
-		usage_error "--direct has no image that --hal virtio or --format could mean"
+	[[ $hal != virtio && -z ${disk_formats[0]}$data ]] ||
+		usage_error "--direct has no host that --hal virtio, --format or --data could mean"
 	[[ ${disk_attrs[0]} != *,strict* && ${disk_attrs[0]} != *,cap=* ]] ||
 		usage_error "--direct: --strict and --cap want a rumpk"
 }
@@ -186,7 +191,7 @@ check_disk() {
 }
 
 check_socket() {
-	[[ -z $window$early_attrs$early_format && $hal != virtio ]] &&
+	[[ -z $window$data$early_attrs$early_format && $hal != virtio ]] &&
 		((${#disk_kinds[@]} + ${#rumpk_extra[@]} == 0)) ||
 		usage_error "--socket: disks and window are those of the rumpk that listens there"
 	[[ $peer == no ]] || usage_error "--socket: --peer does not know the disk's size"
@@ -206,6 +211,7 @@ check_options() {
 	fi
 	default_disk
 	[[ $direct == no ]] || check_direct_disk
+	data=${data:-bounce}
 	for ((i = 0; i < ${#disk_kinds[@]}; i++)); do
 		check_disk "$i"
 	done
