@@ -82,9 +82,12 @@ start() {
 }
 
 # Bash's "wait -n" can miss a child that ended just before it, and then waits for
-# ever; "wait PID" cannot.  So who may end first is looked at, now and then.
+# ever; "wait PID" cannot.  So who may end first is looked at, now and then.  While
+# bash runs a trap it does not collect children: one that has ended is a zombie
+# then, and could still be sent signals.
 is_running() {
-	kill -0 "$1" 2>/dev/null
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null && [[ ${stat##*) } != Z* ]]
 }
 
 # A tenth of a second, without a process for it.

@@ -34,13 +34,42 @@ refuses '--cap wants' --cap x -- true
 refuses '--smp wants' --smp 0 -- true
 refuses '--timeout wants' --timeout soon -- true
 refuses '--hal' --hal tape -- true
-refuses 'not available yet' --hal virtio -- true
 refuses 'come after the disk' --ro --size 1M -- true
 refuses 'no --disk' --direct --disk /dev/null -- true
 refuses 'cannot serve' --hal mem --disk /dev/null -- true
 refuses 'MODULE.PARAMETER' --module-arg x -- true
 refuses '/not/there' --disk /not/there -- true
 refuses "$tmp" --disk "$tmp" -- true
+
+refuses 'come after the disk' --format raw --size 1M -- true
+refuses '--format wants one of' --hal virtio --format vmdk -- true
+refuses 'wants --hal virtio' --format qcow2 -- true
+refuses 'wants --hal virtio' --hal mem --size 1M --format qcow2 -- true
+refuses 'no host that' --direct --hal virtio -- true
+refuses 'no host that' --direct --format raw -- true
+refuses 'no host that' --direct --data bounce -- true
+refuses '--data wants one of' --data copy -- true
+refuses 'that listens there' --socket x --data auto -- true
+refuses '--cap wants' --cap rd -- true
+refuses 'no --disk, --nbd or' --direct --nbd nbd://localhost/ -- true
+refuses 'that listens there' --socket x --hal virtio -- true
+refuses 'that listens there' --socket x --nbd nbd://localhost -- true
+refuses 'only the device at /x' --vhost-socket /x --format raw -- true
+refuses 'does not know the size of the device at /x' --vhost-socket /x --peer -- true
+for uri in http://x nbd:localhost:1 nbds://localhost/ nbd:// nbd://h:p/ nbd://h/%4 nbd+unix:///x \
+	'nbd+unix:///?socket=' 'nbd+unix:///%zz?socket=/x'; do
+	refuses '--nbd wants nbd://' --nbd "$uri" -- true
+done
+refuses '/not/there' --vhost-socket /not/there -- true
+refuses 'storage daemon.*/not/there' --hal virtio --disk /not/there -- true
+refuses 'storage daemon.*/not/there' --nbd 'nbd+unix:///?socket=%2fnot/there' -- true
+head -c 1M /dev/urandom >"$tmp/junk"
+refuses "cannot open $tmp/junk" --hal virtio --disk "$tmp/junk" --format qcow2 -- true
+qemu-img create -q -f qcow2 -F raw -b "$tmp/junk" "$tmp/overlay"
+# As images of old are: the extension of the header that names the format goes.
+at=$(grep -obUaP '\xe2\x79\x2a\xca' "$tmp/overlay" | head -n 1)
+printf '\0\0\0\0' | dd of="$tmp/overlay" bs=1 seek="${at%%:*}" conv=notrunc status=none
+refuses 'what format its backing file' --hal virtio --disk "$tmp/overlay" --format qcow2 -- true
 refuses 'QEMU ended with' --qemu-arg -bogus -- true
 
 expect 124 cell --timeout 8 -- sleep 100

@@ -4,18 +4,12 @@
 # The strict valve offers no extension: Linux sees a write-through disk without
 # discard and write-zeroes, no FLUSH arrives, and the data does.
 
-# shellcheck source=tests/common.sh
-source "$(dirname "$0")/../common.sh"
+# shellcheck source=tests/e2e/disk_lib.sh
+source "$(dirname "$0")/disk_lib.sh"
 
 head -c 4M /dev/urandom >"$tmp/pattern"
 truncate -s 16M "$tmp/image"
-cell --disk "$tmp/image" --strict --put "$tmp/pattern:/pattern" -- sh -c '
-	cd /sys/block/nxblk0/queue &&
-	cat write_cache discard_max_bytes write_zeroes_max_bytes &&
-	dd if=/pattern of=/dev/nxblk0 bs=64k conv=fsync 2>/dev/null
-' >"$tmp/out" || fail "the guest ended with $?"
-[[ $(<"$tmp/out") == $'write through\n0\n0' ]] || fail "the disk says: $(<"$tmp/out")"
+cell --disk "$tmp/image" --strict --put "$tmp/pattern:/pattern" -- sh -c "$STRICT" sh nxblk0 \
+	>"$tmp/out" || fail "the guest ended with $?"
+check_strict "$(<"$tmp/out")" 0
 cmp -n $((4 << 20)) "$tmp/image" "$tmp/pattern" || fail "the image is not what was written"
-for counter in flushes fua discards write_zeroes; do
-	[[ $(rumpk_stat "$counter") == 0 ]] || fail "$counter is not 0"
-done

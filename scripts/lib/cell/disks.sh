@@ -6,16 +6,20 @@
 # scripts/cell.
 
 # Parallel lists, one entry a disk that rumpk serves.
-disk_files=() # the user's file, or nothing
-disk_sizes=() # the size of a fresh one, or nothing
-disk_attrs=() # ",ro,bs=4096", as rumpk wants it
-# Attributes that came before any disk belong to the default one.
+disk_kinds=()   # file, size, nbd or vhost: what the source is
+disk_sources=() # a path, the size of a fresh image, a URI or a socket
+disk_formats=() # raw, qcow2, or nothing when not told
+disk_attrs=()   # ",ro,bs=4096", as rumpk wants it
+# What came before any disk belongs to the default one.
 early_attrs=
+early_format=
 
+# add_disk KIND SOURCE
 add_disk() {
-	[[ -z $early_attrs ]] || usage_error "a disk's options come after the disk"
-	disk_files+=("$1")
-	disk_sizes+=("$2")
+	[[ -z $early_attrs$early_format ]] || usage_error "a disk's options come after the disk"
+	disk_kinds+=("$1")
+	disk_sources+=("$2")
+	disk_formats+=("")
 	disk_attrs+=("")
 }
 
@@ -27,26 +31,51 @@ add_disk_attr() {
 	fi
 }
 
+set_disk_format() {
+	if ((${#disk_formats[@]} == 0)); then
+		early_format=$1
+	else
+		disk_formats[-1]=$1
+	fi
+}
+
 default_disk() {
-	local attrs=$early_attrs
+	local attrs=$early_attrs format=$early_format
 	((${#disk_attrs[@]} == 0)) || return 0
-	early_attrs=
-	add_disk '' $((64 << 20))
+	early_attrs='' early_format=''
+	add_disk size $((64 << 20))
 	disk_attrs=("$attrs")
+	disk_formats=("$format")
+}
+
+# disk_has INDEX ATTRIBUTE
+disk_has() {
+	[[ ${disk_attrs[$1]}, == *",$2,"* ]]
+}
+
+# is_stored INDEX: is it a disk that a storage daemon of ours serves?
+is_stored() {
+	case ${disk_kinds[$1]} in
+	nbd) ;;
+	vhost) return 1 ;;
+	*) [[ $hal == virtio ]] ;;
+	esac
 }
 
 check_cap() {
-	[[ $1 =~ ^(none|(r|rw)d?(:[0-9]+-[0-9]+)?)$ ]] ||
-		usage_error "--cap wants none or r|rw[d][:FIRST-LAST], not \"$1\""
+	[[ $1 =~ ^(none|r(wd?)?m?(:[0-9]+-[0-9]+)?)$ ]] ||
+		usage_error "--cap wants none or r[m]|rw[d][m][:FIRST-LAST], not \"$1\""
 }
 
 # The size of the first disk, for those that are made to its measure.
 first_disk_size() {
-	if [[ -n ${disk_sizes[0]} ]]; then
-		REPLY=${disk_sizes[0]}
+	if [[ ${disk_kinds[0]} == size ]]; then
+		REPLY=${disk_sources[0]}
+	elif is_stored 0; then
+		virtual_size 0
 	else
-		REPLY=$(stat -L -c %s -- "${disk_files[0]}") ||
-			die 125 "cannot tell the size of ${disk_files[0]}"
+		REPLY=$(stat -L -c %s -- "${disk_sources[0]}") ||
+			die 125 "cannot tell the size of ${disk_sources[0]}"
 	fi
 }
 
@@ -82,21 +111,37 @@ fresh_image() {
 	truncate -s "$2" -- "$REPLY"
 }
 
+# disk_source INDEX: sets REPLY to what rumpk is told that a disk is.
+disk_source() {
+	local source=${disk_sources[$1]}
+	if is_stored "$1"; then
+		store_disk "$1"
+		REPLY=vhost=${REPLY//,/,,}
+		return
+	fi
+	case ${disk_kinds[$1]} in
+	file) REPLY=file=${source//,/,,} ;;
+	vhost) REPLY=vhost=${source//,/,,} ;;
+	*)
+		if [[ $hal == mem ]]; then
+			REPLY=mem=$source
+		else
+			fresh_image "nxblk$1" "$source"
+			REPLY=file=${REPLY//,/,,}
+		fi
+		;;
+	esac
+}
+
 # Appends what rumpk is to serve to rumpk_args.
 describe_disks() {
-	local i source
+	local i way=
+	[[ $data != zerocopy ]] || way=,data=zerocopy
 	for ((i = 0; i < ${#disk_attrs[@]}; i++)); do
-		if [[ -n ${disk_files[i]} ]]; then
-			source=file=${disk_files[i]//,/,,}
-		elif [[ $hal == mem ]]; then
-			source=mem=${disk_sizes[i]}
-		else
-			fresh_image "nxblk$i" "${disk_sizes[i]}"
-			source=file=${REPLY//,/,,}
-		fi
-		rumpk_args+=(--disk "$source${disk_attrs[i]}")
+		disk_source "$i"
+		rumpk_args+=(--disk "$REPLY${disk_attrs[i]}$way")
 		# A disk that the cell may not even ask about does not appear.
-		[[ $load == no || ,${disk_attrs[i]}, == *,cap=none,* ]] || conf "wait=/dev/nxblk$i"
+		[[ $load == no ]] || disk_has "$i" cap=none || conf "wait=/dev/nxblk$i"
 	done
 	[[ -z $window ]] || rumpk_args+=(--window "$window")
 	rumpk_args+=("${rumpk_extra[@]}")

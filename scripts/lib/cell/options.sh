@@ -14,13 +14,22 @@ COMMAND in it: these very arguments, no shell, no input.  Its output comes live.
 Disks (without any: one of 64M):
   --disk FILE           serve FILE; repeatable
   --size SIZE           serve a fresh sparse image, a number with K, M, G or T
+  --nbd URI             serve an export of an NBD server, nbd://HOST[:PORT]/NAME
+                        or nbd+unix:///NAME?socket=PATH
+  --vhost-socket PATH   serve the vhost-user-blk device that listens there
 and of the disk before them:
+  --format raw|qcow2    of the image (raw); never guessed
   --ro                  read-only
   --strict              no extensions, every write durable when answered
   --block-size 512|4096 its logical block
-  --cap SPEC            what the cell may do: none, or r|rw[d][:FIRST-LAST]
+  --cap SPEC            what the cell may do: none, or r|rw[d][:FIRST-LAST], with m after
+                        the letters for its own pages, zero copy
 The host side:
-  --hal file|mem        fresh images are files (the default) or memory
+  --hal file|mem|virtio images are opened by rumpk (file, the default), are memory,
+                        or are served by a QEMU storage daemon, which is started
+  --data bounce|zerocopy|auto
+                        how data reaches the guest's pages: copied from the window
+                        (the default), without a copy, or as the guest sees fit
   --window SIZE         size of the shared window
   --socket PATH         attach to a rumpk that already listens there
   --rumpk-arg ARG       one more argument for rumpk; repeatable
@@ -53,7 +62,7 @@ usage_error() {
 	die 125 "$* (cell --help tells more)"
 }
 
-accel=auto append=() direct=no hal=file interactive=no kernel=6.1 load=yes
+accel=auto append=() data='' direct=no hal=file interactive=no kernel=6.1 load=yes
 logs='' mem=$((512 << 20)) module_args=() peer=no qemu_extra=() rootfs=''
 rumpk_extra=() smp=2 socket='' timeout=600 tools=no window='' command=()
 
@@ -96,11 +105,15 @@ parse_flag() {
 parse_valued() {
 	local option=$1 value=$2
 	case $option in
-	--disk) add_disk "$(realpath -m -s -- "$value")" '' ;;
-	--size) want_size "$@" && add_disk '' "$REPLY" ;;
+	--disk) add_disk file "$(realpath -m -s -- "$value")" ;;
+	--size) want_size "$@" && add_disk size "$REPLY" ;;
+	--nbd) want_nbd "$value" && add_disk nbd "$value" ;;
+	--vhost-socket) add_disk vhost "$(realpath -m -s -- "$value")" ;;
+	--format) want_one_of "$@" raw qcow2 && set_disk_format "$value" ;;
 	--block-size) want_one_of "$@" 512 4096 && add_disk_attr ",bs=$value" ;;
 	--cap) check_cap "$value" && add_disk_attr ",cap=$value" ;;
-	--hal) parse_hal "$value" ;;
+	--hal) want_one_of "$@" file mem virtio && hal=$value ;;
+	--data) want_one_of "$@" bounce zerocopy auto && data=$value ;;
 	--window) want_size "$@" && window=$REPLY ;;
 	--socket) socket=$(realpath -m -s -- "$value") ;;
 	--rumpk-arg) rumpk_extra+=("$value") ;;
@@ -121,10 +134,9 @@ parse_valued() {
 	esac
 }
 
-parse_hal() {
-	[[ $1 != virtio ]] || usage_error "--hal virtio is not available yet"
-	want_one_of --hal "$1" file mem
-	hal=$1
+want_nbd() {
+	parse_nbd "$1" || usage_error "--nbd wants nbd://HOST[:PORT]/NAME or" \
+		"nbd+unix:///NAME?socket=PATH, not \"$1\""
 }
 
 parse_module_arg() {
@@ -159,30 +171,50 @@ parse() {
 
 # The modules' own disk is one, in memory, and has no authority to be narrowed.
 check_direct_disk() {
-	((${#disk_files[@]} == 1)) && [[ -z ${disk_files[0]} ]] ||
-		usage_error "--direct has one disk, in the guest's memory: no --disk"
+	((${#disk_kinds[@]} == 1)) && [[ ${disk_kinds[0]} == size ]] ||
+		usage_error "--direct has one disk, in the guest's memory: no" \
+			"--disk, --nbd or --vhost-socket"
+	[[ $hal != virtio && -z ${disk_formats[0]}$data ]] ||
+		usage_error "--direct has no host that --hal virtio, --format or --data could mean"
 	[[ ${disk_attrs[0]} != *,strict* && ${disk_attrs[0]} != *,cap=* ]] ||
 		usage_error "--direct: --strict and --cap want a rumpk"
 }
 
+# check_disk INDEX
+check_disk() {
+	local kind=${disk_kinds[$1]} source=${disk_sources[$1]} format=${disk_formats[$1]}
+	[[ $hal != mem || $kind != file ]] || usage_error "--hal mem cannot serve the file $source"
+	[[ $kind != vhost || -z $format ]] ||
+		usage_error "--format: only the device at $source knows what it serves"
+	[[ $format != qcow2 ]] || is_stored "$1" ||
+		usage_error "--format qcow2 wants --hal virtio: rumpk itself opens raw images alone"
+}
+
+check_socket() {
+	[[ -z $window$data$early_attrs$early_format && $hal != virtio ]] &&
+		((${#disk_kinds[@]} + ${#rumpk_extra[@]} == 0)) ||
+		usage_error "--socket: disks and window are those of the rumpk that listens there"
+	[[ $peer == no ]] || usage_error "--socket: --peer does not know the disk's size"
+}
+
 # What cannot go together, before anything is started.
 check_options() {
-	local file
+	local i
 	((${#command[@]})) || usage_error "no command"
 	if [[ $direct == yes ]]; then
 		[[ -z $socket$window ]] && ((${#rumpk_extra[@]} == 0)) ||
 			usage_error "--direct has no rumpk that --socket, --window or --rumpk-arg could mean"
 	fi
 	if [[ -n $socket ]]; then
-		[[ -z $window$early_attrs ]] && ((${#disk_files[@]} + ${#rumpk_extra[@]} == 0)) ||
-			usage_error "--socket: disks and window are those of the rumpk that listens there"
-		[[ $peer == no ]] || usage_error "--socket: --peer does not know the disk's size"
+		check_socket
 		return
 	fi
 	default_disk
 	[[ $direct == no ]] || check_direct_disk
-	for file in "${disk_files[@]}"; do
-		[[ $hal != mem || -z $file ]] || usage_error "--hal mem cannot serve the file $file"
+	data=${data:-bounce}
+	for ((i = 0; i < ${#disk_kinds[@]}; i++)); do
+		check_disk "$i"
 	done
+	[[ $peer == no || ${disk_kinds[0]} != vhost ]] ||
+		usage_error "--peer does not know the size of the device at ${disk_sources[0]}"
 }
-

@@ -50,3 +50,20 @@ describe_machine() {
 		)
 	fi
 }
+
+# For zero copy the guest's RAM is a file that rumpk maps as well.  How QEMU is to
+# take it, and how it lets rumpk end what is in flight before a reset, rumpk says
+# itself among its arguments for QEMU.  A file on a disk would be written to it all
+# the time, so that memory is preferred where there is enough of it.
+share_ram() {
+	local room=0
+	[[ $data != bounce ]] || return 0
+	[[ ! -d /dev/shm ]] || room=$(free_room /dev/shm)
+	if ((room > mem)); then
+		private_directory /dev/shm
+	else
+		image_directory "$mem"
+	fi
+	truncate -s $((mem >> 20 << 20)) -- "$REPLY/ram"
+	rumpk_args+=(--ram "${REPLY//,/,,}/ram" --qmp "${socket_dir//,/,,}/qmp.sock,reset=quit")
+}

@@ -1,0 +1,13 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The exchange across the boundary with disks in raw images, which QEMU's storage
+# daemon serves: bytes and files, both ways, and what may not be written.
+
+# shellcheck source=tests/e2e/storage_lib.sh
+source "$(dirname "$0")/storage_lib.sh"
+
+# shellcheck disable=SC2034
+format=raw
+exchange_bytes
+exchange_files
