@@ -329,8 +329,7 @@ static void nxblk_copy_all(struct nxblk_pool *p, struct nxblk_slot *slot,
 
 	nxblk_cursor_set(&c, p, &slot->runs[0]);
 	atomic64_add(slot->bytes, &p->copied);
-	rq_for_each_segment(bv, slot->rq, iter)
-	{
+	rq_for_each_segment(bv, slot->rq, iter) {
 		u8 *page = bvec_kmap_local(&bv);
 
 		nxblk_copy_piece(p, &c, page, bv.bv_len, to_window);

@@ -122,11 +122,10 @@ static bool nxblk_seg_list_fill(struct nxblk_seg_list *l, struct request *rq)
 	struct req_iterator iter;
 	struct bio_vec bv;
 
-	rq_for_each_bvec(bv, rq,
-			 iter) if (!nxblk_seg_list_add(l,
-						       page_to_phys(bv.bv_page) +
-							       bv.bv_offset,
-						       bv.bv_len)) return false;
+	rq_for_each_bvec(bv, rq, iter)
+		if (!nxblk_seg_list_add(l, page_to_phys(bv.bv_page) + bv.bv_offset,
+					bv.bv_len))
+			return false;
 	return nxblk_seg_list_put(l);
 }
 
@@ -174,7 +173,8 @@ void nxblk_zero_copy_read(struct request *rq)
 
 	if (!ARCH_IMPLEMENTS_FLUSH_DCACHE_PAGE)
 		return;
-	rq_for_each_segment(bv, rq, iter) flush_dcache_page(bv.bv_page);
+	rq_for_each_segment(bv, rq, iter)
+		flush_dcache_page(bv.bv_page);
 }
 
 static struct nxblk_pins *nxblk_pins_take(struct request *rq, unsigned int *lost)
@@ -184,10 +184,10 @@ static struct nxblk_pins *nxblk_pins_take(struct request *rq, unsigned int *lost
 	unsigned int nr = 0;
 	struct bio_vec bv;
 
-	rq_for_each_segment(bv, rq, iter) nr++;
-	pins = kzalloc(struct_size(pins, pages, nr), GFP_NOIO);
 	rq_for_each_segment(bv, rq, iter)
-	{
+		nr++;
+	pins = kzalloc(struct_size(pins, pages, nr), GFP_NOIO);
+	rq_for_each_segment(bv, rq, iter) {
 		get_page(bv.bv_page);
 		if (pins)
 			pins->pages[pins->nr++] = bv.bv_page;
