@@ -23,7 +23,7 @@
 
 #define ION_MAGIC 0x494F4E52u
 #define ION_ABI_MAJOR 1
-#define ION_ABI_MINOR 0
+#define ION_ABI_MINOR 1
 
 #define ION_REGION_ALIGN 0x10000u
 #define ION_LINE_ALIGN 128u

@@ -209,6 +209,8 @@ ION_ASSERT_OFFSET(struct nxblk_resp, done, 16);
  * @discard_granularity: bytes
  * @discard_alignment: bytes
  * @max_write_zeroes_sectors: of one WRITE_ZEROES; 0: none
+ * @zero_copy_min: bytes, the host's advice: a READ or WRITE of so many or more is
+ *	best sent with NXBLK_REQ_GPA; 0: no advice
  * @uuid: of the disk; the same for as long as the contents are the same disk's
  * @serial: ASCII, padded with NUL, not necessarily terminated
  *
@@ -229,7 +231,8 @@ struct nxblk_config {
 	__u32 discard_granularity;
 	__u32 discard_alignment;
 	__u32 max_write_zeroes_sectors;
-	__u8 reserved0[8];
+	__u32 zero_copy_min;
+	__u8 reserved0[4];
 	__u8 uuid[16];
 	__u8 serial[40];
 	__u8 reserved1[136];
@@ -248,6 +251,7 @@ ION_ASSERT_OFFSET(struct nxblk_config, max_discard_sectors, 40);
 ION_ASSERT_OFFSET(struct nxblk_config, discard_granularity, 44);
 ION_ASSERT_OFFSET(struct nxblk_config, discard_alignment, 48);
 ION_ASSERT_OFFSET(struct nxblk_config, max_write_zeroes_sectors, 52);
+ION_ASSERT_OFFSET(struct nxblk_config, zero_copy_min, 56);
 ION_ASSERT_OFFSET(struct nxblk_config, uuid, 64);
 ION_ASSERT_OFFSET(struct nxblk_config, serial, 80);
 
