@@ -79,9 +79,9 @@ static struct hal *open_vhost(const struct cell *c,
 		.read_only = d->read_only,
 		.block = d->block,
 		.timeout_ms = DEVICE_MS,
-		.fd = c->fds.window,
-		.base = c->window.base,
-		.length = c->window.plan.hdr.length,
+		.region[0] = { c->fds.window, c->window.base,
+			       c->window.plan.hdr.length },
+		.regions = 1,
 	};
 
 	if (again) {

@@ -2,9 +2,9 @@
 /*
  * The VirtIO block driver: one polled virtqueue of a vhost-user device.
  *
- * The device sees two pieces of memory: the owner's, in which all data lies, so
- * that it moves without a copy, and the driver's own, with the rings, headers
- * and status bytes. Neither is where it lies in this process.
+ * The device sees the owner's regions of memory, in which all data lies, so that
+ * it moves without a copy, and the driver's own, with the rings, headers and
+ * status bytes. None is where it lies in this process.
  *
  * An operation is a row of steps, each one request to the device: DATA until all
  * is moved, FILL or RANGE until all is zero or discarded, then FLUSH when it
@@ -73,6 +73,21 @@ static void vio_break(struct hal_virtio *v, const char *why)
 	vio_end_all(v);
 }
 
+/* Where the device sees a piece of the owner's memory; 0: it does not. */
+static uint64_t data_addr(const struct hal_virtio *v, const struct iovec *iov)
+{
+	unsigned int i;
+
+	for (i = 0; i < v->ndata; i++) {
+		const struct hal_virtio_region *d = &v->data[i];
+		uint64_t at = (uintptr_t)iov->iov_base - (uintptr_t)d->base;
+
+		if (at <= d->length && iov->iov_len <= d->length - at)
+			return VIO_DATA_ADDR(i) + at;
+	}
+	return 0;
+}
+
 /* Pieces of the owner's memory; how many, or 0 when one does not lie there. */
 static unsigned int map_data(const struct hal_virtio *v, struct vio_request *r,
 			     struct virtq_seg *seg)
@@ -83,15 +98,15 @@ static unsigned int map_data(const struct hal_virtio *v, struct vio_request *r,
 
 	r->moved = 0;
 	for (i = 0; i < io->niov; i++) {
-		uint64_t at = (uintptr_t)io->iov[i].iov_base - (uintptr_t)v->base;
+		uint64_t at = data_addr(v, &io->iov[i]);
 		uint64_t left = io->iov[i].iov_len;
 
-		if (at > v->length || left > v->length - at)
+		if (!at)
 			return 0;
 		while (left && n < v->limits.segs) {
 			uint64_t len = min_u64(left, v->limits.seg_bytes);
 
-			seg[n].addr = VIO_DATA_ADDR + at;
+			seg[n].addr = at;
 			seg[n].len = (uint32_t)len;
 			seg[n++].write = io->op == HAL_READ;
 			at += len;

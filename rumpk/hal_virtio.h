@@ -7,6 +7,21 @@
 
 #include "hal.h"
 
+#define HAL_VIRTIO_MAX_REGIONS 2u
+#define HAL_VIRTIO_MAX_REGION (1ull << 44)
+
+/**
+ * struct hal_virtio_region - memory that a device may use
+ * @fd: the memory
+ * @base: its mapping
+ * @length: of it, whole pages; at most HAL_VIRTIO_MAX_REGION
+ */
+struct hal_virtio_region {
+	int fd;
+	uint8_t *base;
+	uint64_t length;
+};
+
 /**
  * struct hal_virtio_options - what the driver is handed
  * @sock: connected to the device; the driver's from now on, also after a failure
@@ -14,9 +29,8 @@
  * @read_only: write nothing, whatever the device allows
  * @block: logical block in bytes
  * @timeout_ms: for an exchange of the set-up
- * @fd: memory in which all buffers lie; the caller keeps it
- * @base: its mapping
- * @length: of it, whole pages
+ * @region: memory in which all buffers lie; the caller keeps it
+ * @regions: of them, 1 .. HAL_VIRTIO_MAX_REGIONS
  */
 struct hal_virtio_options {
 	int sock;
@@ -24,9 +38,8 @@ struct hal_virtio_options {
 	bool read_only;
 	uint32_t block;
 	unsigned int timeout_ms;
-	int fd;
-	void *base;
-	uint64_t length;
+	struct hal_virtio_region region[HAL_VIRTIO_MAX_REGIONS];
+	unsigned int regions;
 };
 
 struct hal *hal_virtio_open(const struct hal_virtio_options *opt);

@@ -14,9 +14,9 @@
 #define VIO_SEGS (VIRTIO_BLK_MAX_SEGS + 2)
 #define VIO_ZERO_BYTES 65536u
 
-/* Where the device sees the two pieces. */
+/* Where the device sees the driver's memory, and the owner's regions. */
 #define VIO_OWN_ADDR (1ull << 16)
-#define VIO_DATA_ADDR (1ull << 40)
+#define VIO_DATA_ADDR(n) (((n) + 1ull) * HAL_VIRTIO_MAX_REGION)
 
 enum vio_step {
 	VIO_DATA,
@@ -79,8 +79,8 @@ struct vio_request {
  * @kick: eventfd on which the device waits
  * @call: eventfd that the device is not asked to use
  * @err: eventfd on which the device complains
- * @base: of the data
- * @length: of it
+ * @data: the owner's memory
+ * @ndata: regions of it
  * @name: for messages
  * @looked: when the connection was last looked at, in milliseconds
  * @free: requests that are free
@@ -100,8 +100,8 @@ struct hal_virtio {
 	int kick;
 	int call;
 	int err;
-	uint8_t *base;
-	uint64_t length;
+	struct hal_virtio_region data[HAL_VIRTIO_MAX_REGIONS];
+	unsigned int ndata;
 	char *name;
 	uint64_t looked;
 	struct vio_request *free;

@@ -88,15 +88,21 @@ static int make_queue(struct hal_virtio *v)
 	return virtq_init(&v->q, &spec);
 }
 
-static int share_memory(struct hal_virtio *v, int fd)
+static int share_memory(struct hal_virtio *v)
 {
-	const struct vhost_user_region region[] = {
+	struct vhost_user_region region[1 + HAL_VIRTIO_MAX_REGIONS] = {
 		{ VIO_OWN_ADDR, v->own_bytes, VIO_OWN_ADDR, 0 },
-		{ VIO_DATA_ADDR, v->length, VIO_DATA_ADDR, 0 },
 	};
-	const int fds[] = { v->own_fd, fd };
+	int fds[1 + HAL_VIRTIO_MAX_REGIONS] = { v->own_fd };
+	unsigned int i;
 
-	return vhost_user_set_memory(&v->vu, region, fds, ARRAY_SIZE(region));
+	for (i = 0; i < v->ndata; i++) {
+		region[1 + i].guest_addr = VIO_DATA_ADDR(i);
+		region[1 + i].user_addr = VIO_DATA_ADDR(i);
+		region[1 + i].size = v->data[i].length;
+		fds[1 + i] = v->data[i].fd;
+	}
+	return vhost_user_set_memory(&v->vu, region, fds, 1 + v->ndata);
 }
 
 static int share_queue(struct hal_virtio *v)
@@ -144,8 +150,7 @@ static int watch(struct hal_virtio *v)
 	return 0;
 }
 
-static const char *setup_queue(struct hal_virtio *v,
-			       const struct hal_virtio_options *opt)
+static const char *setup_queue(struct hal_virtio *v)
 {
 	int err = make_queue(v);
 
@@ -154,7 +159,7 @@ static const char *setup_queue(struct hal_virtio *v,
 	if (err)
 		return strerror(-err);
 	if (vhost_user_set(&v->vu, VHOST_USER_SET_FEATURES, v->limits.features) ||
-	    share_memory(v, opt->fd) || share_queue(v))
+	    share_memory(v) || share_queue(v))
 		return v->vu.broken;
 	return NULL;
 }
@@ -210,8 +215,8 @@ static struct hal_virtio *vio_alloc(const struct hal_virtio_options *opt)
 	v->kick = -1;
 	v->call = -1;
 	v->err = -1;
-	v->base = opt->base;
-	v->length = opt->length;
+	v->ndata = opt->regions;
+	memcpy(v->data, opt->region, sizeof(v->data));
 	v->waiting_end = &v->waiting;
 	v->name = strdup(opt->name);
 	for (i = 0; i < VIO_QUEUE_SIZE; i++) {
@@ -240,7 +245,7 @@ struct hal *hal_virtio_open(const struct hal_virtio_options *opt)
 		      "it cannot be talked to" :
 		      setup_state(v, opt);
 	if (!why)
-		why = setup_queue(v, opt);
+		why = setup_queue(v);
 	if (!why)
 		why = setup_identity(v, opt->timeout_ms);
 	if (why) {

@@ -17,20 +17,32 @@
 #include "virtio_device.h"
 
 #define WINDOW (8u << 20)
+#define RAM (4u << 20)
 
 static struct hal *hal;
 static uint8_t *window;
+static uint8_t *ram;
 static int window_fd;
+static int ram_fd;
 static uint32_t block;
+
+static uint8_t *make_memory(const char *name, size_t size, int *fd)
+{
+	uint8_t *base;
+
+	*fd = memfd_create(name, MFD_CLOEXEC);
+	assert_int_equal(ftruncate(*fd, (off_t)size), 0);
+	base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	assert_true(base != MAP_FAILED);
+	return base;
+}
 
 static int setup(void **state)
 {
 	device_reset();
 	block = 512;
-	window_fd = memfd_create("window", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(window_fd, WINDOW), 0);
-	window = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      window_fd, 0);
+	window = make_memory("window", WINDOW, &window_fd);
+	ram = make_memory("ram", RAM, &ram_fd);
 	hal = NULL;
 	return 0;
 }
@@ -40,7 +52,9 @@ static int teardown(void **state)
 	hal_close(hal);
 	device_end();
 	munmap(window, WINDOW);
+	munmap(ram, RAM);
 	close(window_fd);
+	close(ram_fd);
 	return 0;
 }
 
@@ -50,9 +64,8 @@ static void open_disk(void)
 		.name = "fake",
 		.block = block,
 		.timeout_ms = 2000,
-		.fd = window_fd,
-		.base = window,
-		.length = WINDOW,
+		.region = { { window_fd, window, WINDOW }, { ram_fd, ram, RAM } },
+		.regions = 2,
 	};
 	int pair[2];
 
@@ -340,12 +353,38 @@ static void many_at_once(void **state)
 	assert_int_equal(hal->polled, 0);
 }
 
-static void outside_the_window(void **state)
+/* The device has it in the very pages, up to the last byte of each region. */
+static void data_in_each_region(void **state)
+{
+	struct iovec iov[] = { { window + WINDOW - 512, 512 },
+			       { ram + RAM - 512, 512 },
+			       { ram, 512 } };
+	struct hal_io io = { .iov = iov, .niov = 3 };
+
+	open_disk();
+	assert_int_equal(dev.regions, 3);
+	memset(iov[0].iov_base, 0x11, 512);
+	memset(iov[1].iov_base, 0x22, 512);
+	memset(iov[2].iov_base, 0x33, 512);
+	begin(&io, HAL_WRITE, 0, 3 * 512);
+	assert_int_equal(end(&io), 0);
+	assert_int_equal(dev.disk[0], 0x11);
+	assert_int_equal(dev.disk[512], 0x22);
+	assert_int_equal(dev.disk[3 * 512 - 1], 0x33);
+	iov[0] = (struct iovec){ ram + 4096, 3 * 512 };
+	io = (struct hal_io){ .iov = iov, .niov = 1 };
+	begin(&io, HAL_READ, 0, 3 * 512);
+	assert_int_equal(end(&io), 0);
+	assert_memory_equal(ram + 4096, dev.disk, 3 * 512);
+}
+
+static void outside_the_regions(void **state)
 {
 	uint8_t elsewhere[512];
 	struct iovec iov[] = { { elsewhere, 512 },
 			       { window + WINDOW - 511, 512 },
-			       { window - 512, 512 } };
+			       { ram + RAM - 511, 512 },
+			       { elsewhere, SIZE_MAX } };
 	size_t i;
 
 	open_disk();
@@ -452,7 +491,8 @@ int main(void)
 		TEST(ranges_in_pieces),
 		TEST(ranges_without_the_feature),
 		TEST(many_at_once),
-		TEST(outside_the_window),
+		TEST(data_in_each_region),
+		TEST(outside_the_regions),
 		TEST(errors_are_answers),
 		TEST(broken_device),
 		TEST(configuration_changes),
