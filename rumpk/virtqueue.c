@@ -357,24 +357,26 @@ void *virtq_take(struct virtq *q, uint32_t *written)
 }
 
 /**
- * virtq_forget - take a buffer back that the device will not answer
+ * virtq_forget - take the oldest buffer back that the device will not answer
  * @q: queue that is broken, or whose device is gone
  *
  * Return: its cookie, or NULL when nothing is in flight.
  */
 void *virtq_forget(struct virtq *q)
 {
+	uint16_t oldest = NO_DESC;
+	void *cookie;
 	uint16_t i;
 
 	if (!q->broken)
 		q->broken = "its device is gone";
-	for (i = 0; i < q->spec.size && q->in_flight; i++) {
-		void *cookie = q->slot[i].cookie;
-
-		if (!cookie)
-			continue;
-		slots_give(q, i);
-		return cookie;
-	}
-	return NULL;
+	for (i = 0; i < q->spec.size && q->in_flight; i++)
+		if (q->slot[i].cookie &&
+		    (oldest == NO_DESC || q->slot[i].nth < q->slot[oldest].nth))
+			oldest = i;
+	if (oldest == NO_DESC)
+		return NULL;
+	cookie = q->slot[oldest].cookie;
+	slots_give(q, oldest);
+	return cookie;
 }
