@@ -419,6 +419,31 @@ int vhost_user_get_config(struct vhost_user *vu, void *config, uint32_t size)
 	return 0;
 }
 
+/**
+ * vhost_user_set_config - write to the device's configuration space
+ * @vu: connection
+ * @offset: where
+ * @data: what
+ * @size: bytes, with @offset at most VHOST_USER_MAX_CONFIG
+ *
+ * Return: 0 or -errno.
+ */
+int vhost_user_set_config(struct vhost_user *vu, uint32_t offset,
+			  const void *data, uint32_t size)
+{
+	struct message m = {
+		.header.request = VHOST_USER_SET_CONFIG,
+		.config = { .offset = offset, .size = size },
+	};
+
+	if (!size || size > VHOST_USER_MAX_CONFIG ||
+	    offset > VHOST_USER_MAX_CONFIG - size)
+		return -EINVAL;
+	memcpy(m.config.data, data, size);
+	m.header.size = (uint32_t)offsetof(struct config_payload, data) + size;
+	return vu_tell(vu, &m, NULL, 0);
+}
+
 static int backend_answer(struct vhost_user *vu, uint32_t request)
 {
 	const struct message m = {

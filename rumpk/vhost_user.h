@@ -40,6 +40,7 @@ enum vhost_user_request {
 	VHOST_USER_SET_VRING_ENABLE = 18,
 	VHOST_USER_SET_BACKEND_REQ_FD = 21,
 	VHOST_USER_GET_CONFIG = 24,
+	VHOST_USER_SET_CONFIG = 25,
 };
 
 /* What a device may send on its own channel. */
@@ -120,6 +121,8 @@ int vhost_user_set_vring_fd(struct vhost_user *vu,
 			    int fd);
 int vhost_user_set_backend(struct vhost_user *vu);
 int vhost_user_get_config(struct vhost_user *vu, void *config, uint32_t size);
+int vhost_user_set_config(struct vhost_user *vu, uint32_t offset,
+			  const void *data, uint32_t size);
 int vhost_user_look(struct vhost_user *vu, bool *changed);
 
 #endif /* RUMPK_VHOST_USER_H */

@@ -251,6 +251,25 @@ static void reads_configuration(void **state)
 	assert_int_equal(vhost_user_get_config(&vu, config, 257), -EINVAL);
 }
 
+static void writes_configuration(void **state)
+{
+	struct {
+		uint32_t words[3];
+		uint8_t data[2];
+	} __attribute__((packed)) expected = { { 32, 2, 0 }, { 7, 8 } };
+	const uint8_t data[2] = { 7, 8 };
+
+	begin();
+	assert_int_equal(vhost_user_set_config(&vu, 32, data, 2), 0);
+	end();
+	heard(25, 1, &expected, sizeof(expected), 0);
+	assert_int_equal(vhost_user_set_config(&vu, 0, data, 0), -EINVAL);
+	assert_int_equal(vhost_user_set_config(&vu, 0, data, 257), -EINVAL);
+	assert_int_equal(vhost_user_set_config(&vu, 255, data, 2), -EINVAL);
+	assert_int_equal(vhost_user_set_config(&vu, UINT32_MAX, data, 2),
+			 -EINVAL);
+}
+
 static void wrong_configurations(void **state)
 {
 	static const uint32_t bad[][3] = {
@@ -493,6 +512,7 @@ int main(void)
 		TEST(shares_memory),
 		TEST(sets_up_a_queue),
 		TEST(reads_configuration),
+		TEST(writes_configuration),
 		TEST(wrong_configurations),
 		TEST(wrong_replies),
 		TEST(reply_with_descriptors),
