@@ -67,34 +67,39 @@ static struct hal *open_file(const struct disk_options *d, bool again)
 	return hal_file_open(&opt);
 }
 
+/* Does not wait, not even where too many wait already. */
+static int connect_device(void *path)
+{
+	return unix_connect(path, SOCK_STREAM | SOCK_NONBLOCK);
+}
+
 /*
- * What an earlier rumpk sent to a device may still be written, and nothing says
- * when it is over: the guest must not send it again.
+ * What an earlier rumpk sent to a device may still be written, and without a
+ * fence nothing says when it is over: the guest must not send it again.
  */
 static struct hal *open_vhost(const struct cell *c,
 			      const struct disk_options *d, bool again)
 {
-	struct hal_virtio_options opt = {
+	const struct hal_virtio_options opt = {
+		.connect = connect_device,
+		.arg = d->path,
 		.name = d->path,
 		.read_only = d->read_only,
 		.block = d->block,
 		.timeout_ms = DEVICE_MS,
+		.open_ms = again ? LOCK_AGAIN_MS : 0,
+		.fence = d->fence,
+		.reconnect_ms = 1000 * d->reconnect,
 		.region[0] = { c->fds.window, c->window.base,
 			       c->window.plan.hdr.length },
 		.regions = 1,
 	};
 
-	if (again) {
-		rumpk_error("--disk vhost=%s: the device is not fenced against the former rumpk; end the guest first",
-			    d->path);
-		return NULL;
-	}
-	opt.sock = unix_connect(d->path, SOCK_STREAM);
-	if (opt.sock < 0) {
-		rumpk_error("--disk vhost=%s: %s", d->path, strerror(-opt.sock));
-		return NULL;
-	}
-	return hal_virtio_open(&opt);
+	if (!again || d->fence)
+		return hal_virtio_open(&opt);
+	rumpk_error("--disk vhost=%s: the device is not fenced against the former rumpk (fence=lock); end the guest first",
+		    d->path);
+	return NULL;
 }
 
 static struct hal *open_disk(struct cell *c, const struct disk_options *d,
@@ -337,15 +342,41 @@ static void disk_resize(struct cell *c, unsigned int i)
 }
 
 /**
- * cell_resize - look at the sizes of all disks again
+ * cell_disk_changed - take notice of what a disk has to say of itself
+ * @c: cell
+ * @i: disk
+ *
+ * What a lost medium acknowledged may be lost too: from then on nothing is
+ * called durable, until an operator has reopened it.
+ */
+void cell_disk_changed(struct cell *c, unsigned int i)
+{
+	struct valve_disk *disk = &c->disk[i];
+	bool lost = disk->hal->lost;
+
+	if (lost != disk->lost) {
+		disk->lost = lost;
+		disk->sync_failed = lost;
+		if (!lost)
+			rumpk_log(RUMPK_INFO, (int)i, "reopened");
+	}
+	disk_resize(c, i);
+}
+
+/**
+ * cell_reload - look at the sizes of all disks again, and reopen what was lost
  * @c: cell
  */
-void cell_resize(struct cell *c)
+void cell_reload(struct cell *c)
 {
 	unsigned int i;
 
-	for (i = 0; i < c->count; i++)
-		disk_resize(c, i);
+	for (i = 0; i < c->count; i++) {
+		if (c->disk[i].hal->lost)
+			hal_reopen(c->disk[i].hal);
+		else
+			disk_resize(c, i);
+	}
 }
 
 /**

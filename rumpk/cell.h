@@ -57,7 +57,8 @@ int cell_start(struct cell *c, bool again);
 int cell_loop(struct cell *c);
 int cell_finish(struct cell *c);
 void cell_release(struct cell *c);
-void cell_resize(struct cell *c);
+void cell_disk_changed(struct cell *c, unsigned int i);
+void cell_reload(struct cell *c);
 void cell_print_stats(const struct cell *c);
 int cell_open_disks(struct cell *c, const struct options *o, bool again);
 

@@ -83,6 +83,9 @@ struct hal;
  * @kick: hand what was submitted to the kernel; NULL: nothing to do
  * @resize: look at the medium's size again and update @info; -errno when it
  *	cannot be used, and then nothing changes; NULL: never changes
+ * @reopen: an operator says that what was before is over: begin anew with a
+ *	medium that was lost, without waiting; @changed tells of the end;
+ *	NULL: never lost
  * @sync: make everything durable, blocking; 0 or -errno
  * @close: release all; nothing is in flight
  */
@@ -93,6 +96,7 @@ struct hal_ops {
 	unsigned int (*poll)(struct hal *hal);
 	void (*kick)(struct hal *hal);
 	int (*resize)(struct hal *hal);
+	void (*reopen)(struct hal *hal);
 	int (*sync)(struct hal *hal);
 	void (*close)(struct hal *hal);
 };
@@ -104,7 +108,10 @@ struct hal_ops {
  * @event_fd: readable when @ops->poll has something to do; -1: never
  * @block: logical block in bytes
  * @polled: operations whose end makes no event: only @ops->poll sees it
- * @changed: the medium may have another size: the owner calls hal_resize()
+ * @changed: the medium may have another size, or @lost is another: the owner
+ *	calls hal_resize()
+ * @lost: all requests fail, and what was done before may be lost, until
+ *	hal_reopen() brings the medium back
  */
 struct hal {
 	const struct hal_ops *ops;
@@ -113,6 +120,7 @@ struct hal {
 	uint32_t block;
 	unsigned int polled;
 	bool changed;
+	bool lost;
 };
 
 static inline int hal_start(struct hal *hal, unsigned int depth)
@@ -139,6 +147,12 @@ static inline void hal_kick(struct hal *hal)
 static inline int hal_resize(struct hal *hal)
 {
 	return hal->ops->resize ? hal->ops->resize(hal) : 0;
+}
+
+static inline void hal_reopen(struct hal *hal)
+{
+	if (hal->ops->reopen)
+		hal->ops->reopen(hal);
 }
 
 static inline int hal_sync(struct hal *hal)

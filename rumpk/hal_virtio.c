@@ -10,29 +10,35 @@
  * is moved, FILL or RANGE until all is zero or discarded, then FLUSH when it
  * must be durable, since virtio knows no FUA.
  *
- * A device that is gone or broken stays so: what it has ends with EIO, and so
- * does all that comes later. Data that it may still write then lands in buffers
- * of this disk alone, whose every request has failed.
+ * Whether there is a device is not known here (vio_life.c): without one, requests
+ * wait or fail.
  */
 #include "vio.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <sys/epoll.h>
+#include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 
 #include "log.h"
 #include "util.h"
 
 #define SECTOR_SHIFT 9
 #define SYNC_MS 30000u
-/* Before the device has written one. */
-#define NO_STATUS 0xff
 
 static struct hal_virtio *to_vio(struct hal *hal)
 {
 	return container_of(hal, struct hal_virtio, hal);
+}
+
+/**
+ * vio_count - say how many operations end without an event
+ * @v: disk
+ *
+ * While there is no device none does: then its successor makes an event.
+ */
+void vio_count(struct hal_virtio *v)
+{
+	v->hal.polled = v->dev ? v->busy : 0;
 }
 
 static void vio_finish(struct hal_virtio *v, struct vio_request *r, int error)
@@ -41,36 +47,55 @@ static void vio_finish(struct hal_virtio *v, struct vio_request *r, int error)
 
 	r->next = v->free;
 	v->free = r;
-	v->hal.polled--;
+	v->busy--;
+	vio_count(v);
 	io->error = error;
 	io->done(io);
 }
 
-static void vio_end_all(struct hal_virtio *v)
+static void vio_hang(struct hal_virtio *v, struct vio_request *r)
+{
+	r->next = NULL;
+	*v->waiting_end = r;
+	v->waiting_end = &r->next;
+}
+
+/**
+ * vio_keep_all - let all requests wait, in the order of their issue
+ * @v: disk whose device is no longer there
+ *
+ * Each is at the beginning of its step, which is carried out anew.
+ */
+void vio_keep_all(struct hal_virtio *v)
+{
+	struct vio_request *later = v->waiting;
+	struct vio_request **end = v->waiting_end;
+	struct vio_request *r;
+
+	v->waiting = NULL;
+	v->waiting_end = &v->waiting;
+	while ((r = virtq_forget(&v->dev->q)))
+		vio_hang(v, r);
+	if (!later)
+		return;
+	*v->waiting_end = later;
+	v->waiting_end = end;
+}
+
+/**
+ * vio_end_all - end all requests with EIO
+ * @v: disk without a device
+ */
+void vio_end_all(struct hal_virtio *v)
 {
 	struct vio_request *r;
 
-	while ((r = virtq_forget(&v->q)))
-		vio_finish(v, r, EIO);
 	while ((r = v->waiting)) {
 		v->waiting = r->next;
+		if (!v->waiting)
+			v->waiting_end = &v->waiting;
 		vio_finish(v, r, EIO);
 	}
-	v->waiting_end = &v->waiting;
-}
-
-static void vio_break(struct hal_virtio *v, const char *why)
-{
-	if (v->dead)
-		return;
-	v->dead = true;
-	rumpk_error("disk %s: the device is broken: %s; its requests fail from now on",
-		    v->name, why);
-	/* Else what cannot be mended would be an event for ever. */
-	close_fd(&v->vu.backend);
-	epoll_ctl(v->hal.event_fd, EPOLL_CTL_DEL, v->vu.sock, NULL);
-	epoll_ctl(v->hal.event_fd, EPOLL_CTL_DEL, v->err, NULL);
-	vio_end_all(v);
 }
 
 /* Where the device sees a piece of the owner's memory; 0: it does not. */
@@ -78,8 +103,8 @@ static uint64_t data_addr(const struct hal_virtio *v, const struct iovec *iov)
 {
 	unsigned int i;
 
-	for (i = 0; i < v->ndata; i++) {
-		const struct hal_virtio_region *d = &v->data[i];
+	for (i = 0; i < v->spec.ndata; i++) {
+		const struct hal_virtio_region *d = &v->spec.data[i];
 		uint64_t at = (uintptr_t)iov->iov_base - (uintptr_t)d->base;
 
 		if (at <= d->length && iov->iov_len <= d->length - at)
@@ -121,7 +146,7 @@ static unsigned int map_zeroes(const struct hal_virtio *v,
 			       struct vio_request *r, struct virtq_seg *seg)
 {
 	r->moved = min_u64(r->io->length, VIO_ZERO_BYTES);
-	seg->addr = vio_own_addr(v, v->own->zeroes);
+	seg->addr = vio_own_addr(v->dev, v->dev->own->zeroes);
 	seg->len = (uint32_t)r->moved;
 	seg->write = false;
 	return 1;
@@ -140,7 +165,7 @@ static unsigned int map_range(const struct hal_virtio *v, struct vio_request *r,
 	range->flags = zero && io->unmap && v->limits.may_unmap ?
 			       VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP :
 			       0;
-	seg->addr = vio_own_addr(v, range);
+	seg->addr = vio_own_addr(v->dev, range);
 	seg->len = sizeof(*range);
 	seg->write = false;
 	return 1;
@@ -161,11 +186,6 @@ static int map_step(const struct hal_virtio *v, struct vio_request *r,
 		return (int)map_zeroes(v, r, seg);
 	case VIO_RANGE:
 		return (int)map_range(v, r, seg);
-	case VIO_ID:
-		seg->addr = vio_own_addr(v, vio_frame_of(v, r)->id);
-		seg->len = VIRTIO_BLK_ID_BYTES;
-		seg->write = true;
-		return 1;
 	default:
 		return 0;
 	}
@@ -181,8 +201,6 @@ static uint32_t type_of(const struct hal_io *io)
 	case VIO_RANGE:
 		return io->op == HAL_ZERO ? VIRTIO_BLK_T_WRITE_ZEROES :
 					    VIRTIO_BLK_T_DISCARD;
-	case VIO_ID:
-		return VIRTIO_BLK_T_GET_ID;
 	default:
 		return VIRTIO_BLK_T_FLUSH;
 	}
@@ -204,34 +222,35 @@ static int vio_add(struct hal_virtio *v, struct vio_request *r)
 	f->header.sector = io->step == VIO_DATA || io->step == VIO_FILL ?
 				   io->offset >> SECTOR_SHIFT :
 				   0;
-	ion_write(&f->status, NO_STATUS);
-	seg[0].addr = vio_own_addr(v, &f->header);
+	ion_write(&f->status, VIO_NO_STATUS);
+	seg[0].addr = vio_own_addr(v->dev, &f->header);
 	seg[0].len = sizeof(f->header);
 	seg[0].write = false;
-	seg[n + 1].addr = vio_own_addr(v, &f->status);
+	seg[n + 1].addr = vio_own_addr(v->dev, &f->status);
 	seg[n + 1].len = sizeof(f->status);
 	seg[n + 1].write = true;
 	r->writable = 0;
 	for (i = 0; i < n + 2; i++)
 		r->writable += seg[i].write ? seg[i].len : 0;
-	return virtq_add(&v->q, seg, (unsigned int)n + 2, r);
+	return virtq_add(&v->dev->q, seg, (unsigned int)n + 2, r);
 }
 
 /* The next request of an operation; it waits when there is no room. */
 static void vio_issue(struct hal_virtio *v, struct vio_request *r)
 {
-	int err = v->waiting ? -ENOSPC : vio_add(v, r);
+	int err = v->waiting || !v->dev ? -ENOSPC : vio_add(v, r);
 
-	if (err == -ENOSPC) {
-		r->next = NULL;
-		*v->waiting_end = r;
-		v->waiting_end = &r->next;
-	} else if (err) {
+	if (err == -ENOSPC)
+		vio_hang(v, r);
+	else if (err)
 		vio_finish(v, r, -err);
-	}
 }
 
-static void vio_issue_waiting(struct hal_virtio *v)
+/**
+ * vio_issue_waiting - give the device what waits, as far as there is room
+ * @v: disk with a device
+ */
+void vio_issue_waiting(struct hal_virtio *v)
 {
 	while (v->waiting) {
 		struct vio_request *r = v->waiting;
@@ -279,7 +298,7 @@ static void io_advance(struct hal_io *io, uint64_t n)
 static void vio_go_on(struct hal_virtio *v, struct vio_request *r)
 {
 	struct hal_io *io = r->io;
-	bool last = io->step == VIO_FLUSH || io->step == VIO_ID;
+	bool last = io->step == VIO_FLUSH;
 
 	io_advance(io, r->moved);
 	if (!io->length && !last)
@@ -308,9 +327,9 @@ static void vio_answer(struct hal_virtio *v, struct vio_request *r,
 		vio_finish(v, r, EOPNOTSUPP);
 	} else {
 		vio_finish(v, r, EIO);
-		vio_break(v, status > VIRTIO_BLK_S_UNSUPP ?
-				     "a status is none" :
-				     "a used length is impossible");
+		vio_broken(v, status > VIRTIO_BLK_S_UNSUPP ?
+				      "a status is none" :
+				      "a used length is impossible");
 	}
 }
 
@@ -318,8 +337,17 @@ static void vio_kick(struct hal *hal)
 {
 	struct hal_virtio *v = to_vio(hal);
 
-	if (virtq_publish(&v->q))
-		eventfd_write(v->kick, 1);
+	if (v->dev && virtq_publish(&v->dev->q))
+		eventfd_write(v->dev->kick, 1);
+}
+
+/* After a failed exchange: one that is gone, or silent, tells no lies. */
+static void vio_failed(struct hal_virtio *v, int err)
+{
+	if (err == -ECONNRESET || err == -ETIMEDOUT)
+		vio_gone(v, v->dev->vu.broken);
+	else
+		vio_broken(v, v->dev->vu.broken);
 }
 
 /* Is the device still there, and has it something to say? */
@@ -327,14 +355,16 @@ static void vio_look(struct hal_virtio *v)
 {
 	uint64_t now = now_ms();
 	eventfd_t complaints;
+	int err;
 
-	if (v->dead || now == v->looked)
+	if (now == v->looked)
 		return;
 	v->looked = now;
-	if (vhost_user_look(&v->vu, &v->hal.changed))
-		vio_break(v, v->vu.broken);
-	else if (eventfd_read(v->err, &complaints) == 0)
-		vio_break(v, "it reports an error");
+	err = vhost_user_look(&v->dev->vu, &v->hal.changed);
+	if (err)
+		vio_failed(v, err);
+	else if (eventfd_read(v->dev->err, &complaints) == 0)
+		vio_broken(v, "it reports an error");
 }
 
 static unsigned int vio_poll(struct hal *hal)
@@ -344,14 +374,18 @@ static unsigned int vio_poll(struct hal *hal)
 	unsigned int n = 0;
 	uint32_t written;
 
-	while (!v->dead && (r = virtq_take(&v->q, &written))) {
+	if (!v->dev && !vio_live(v))
+		return 0;
+	while (v->dev && (r = virtq_take(&v->dev->q, &written))) {
+		v->proved = true;
 		vio_answer(v, r, written);
 		n++;
 	}
-	if (v->q.broken && !v->dead)
-		vio_break(v, v->q.broken);
-	vio_look(v);
-	if (n && !v->dead) {
+	if (v->dev && v->dev->q.broken)
+		vio_broken(v, v->dev->q.broken);
+	if (v->dev)
+		vio_look(v);
+	if (n && v->dev) {
 		vio_issue_waiting(v);
 		vio_kick(hal);
 	}
@@ -362,14 +396,15 @@ static void vio_begin(struct hal_virtio *v, struct hal_io *io, enum vio_step ste
 {
 	struct vio_request *r = v->free;
 
-	io->error = v->dead ? EIO : r || step == VIO_END ? 0 : EBUSY;
+	io->error = v->hal.lost ? EIO : r || step == VIO_END ? 0 : EBUSY;
 	if (io->error || step == VIO_END) {
 		io->done(io);
 		return;
 	}
 	io->step = (uint8_t)step;
 	v->free = r->next;
-	v->hal.polled++;
+	v->busy++;
+	vio_count(v);
 	r->io = io;
 	vio_issue(v, r);
 }
@@ -386,37 +421,25 @@ static void wait_done(struct hal_io *io)
 	io->blocking = false;
 }
 
-/**
- * vio_wait - carry out one step and wait for its end
- * @v: disk
- * @step: without data
- * @timeout_ms: a device that does not answer in time is broken
- *
- * Return: 0 or -errno.
- */
-int vio_wait(struct hal_virtio *v, enum vio_step step, unsigned int timeout_ms)
+/* With a fence, a device that is away need not be waited for: it has it all. */
+static int vio_sync(struct hal *hal)
 {
+	struct hal_virtio *v = to_vio(hal);
 	struct hal_io io = { .op = HAL_SYNC, .blocking = true, .done = wait_done };
-	uint64_t deadline = now_ms() + timeout_ms;
+	uint64_t deadline = now_ms() + SYNC_MS;
 
-	vio_begin(v, &io, step);
-	vio_kick(&v->hal);
+	if (v->away)
+		return 0;
+	vio_begin(v, &io, first_step(v, &io));
+	vio_kick(hal);
 	while (io.blocking) {
-		vio_poll(&v->hal);
+		vio_poll(hal);
 		if (io.blocking && now_ms() >= deadline)
-			vio_break(v, "it does not answer");
+			vio_broken(v, "it does not answer");
 		if (io.blocking)
 			usleep(20);
 	}
 	return -io.error;
-}
-
-static int vio_sync(struct hal *hal)
-{
-	struct hal_virtio *v = to_vio(hal);
-	const struct hal_io io = { .op = HAL_SYNC };
-
-	return vio_wait(v, first_step(v, &io), SYNC_MS);
 }
 
 static int vio_resize(struct hal *hal)
@@ -425,13 +448,16 @@ static int vio_resize(struct hal *hal)
 	struct virtio_blk_config config;
 	struct virtio_blk_limits limits;
 	const char *why;
+	int err;
 
 	hal->changed = false;
-	if (v->dead)
+	if (!v->dev)
 		return -EIO;
 	memset(&config, 0, sizeof(config));
-	if (vhost_user_get_config(&v->vu, &config, VIRTIO_BLK_CONFIG_BYTES)) {
-		vio_break(v, v->vu.broken);
+	err = vhost_user_get_config(&v->dev->vu, &config,
+				    VIRTIO_BLK_CONFIG_BYTES);
+	if (err) {
+		vio_failed(v, err);
 		return -EIO;
 	}
 	why = virtio_blk_judge(v->limits.features, &config, hal->block, &limits);
@@ -443,29 +469,13 @@ static int vio_resize(struct hal *hal)
 	return 0;
 }
 
-static void vio_close(struct hal *hal)
-{
-	struct hal_virtio *v = to_vio(hal);
-
-	vhost_user_close(&v->vu);
-	virtq_exit(&v->q);
-	close_fd(&v->hal.event_fd);
-	close_fd(&v->kick);
-	close_fd(&v->call);
-	close_fd(&v->err);
-	close_fd(&v->own_fd);
-	if (v->own)
-		munmap(v->own, v->own_bytes);
-	free(v->name);
-	free(v);
-}
-
 const struct hal_ops hal_virtio_ops = {
 	.name = "virtio",
 	.submit = vio_submit,
 	.poll = vio_poll,
 	.kick = vio_kick,
 	.resize = vio_resize,
+	.reopen = vio_reopen,
 	.sync = vio_sync,
 	.close = vio_close,
 };

@@ -6,6 +6,7 @@
 #define RUMPK_HAL_VIRTIO_H
 
 #include "hal.h"
+#include "virtio_blk.h"
 
 #define HAL_VIRTIO_MAX_REGIONS 2u
 #define HAL_VIRTIO_MAX_REGION (1ull << 44)
@@ -24,24 +25,36 @@ struct hal_virtio_region {
 
 /**
  * struct hal_virtio_options - what the driver is handed
- * @sock: connected to the device; the driver's from now on, also after a failure
+ * @connect: makes a connection to the device, or to its successor, and does not
+ *	wait for it: a descriptor, the driver's from then on, or -errno
+ * @arg: for @connect
  * @name: for messages, and part of the disk's identity
  * @read_only: write nothing, whatever the device allows
- * @block: logical block in bytes
+ * @block: logical block in bytes; 0: the device's own
  * @timeout_ms: for an exchange of the set-up
+ * @open_ms: how long to go on trying at first
+ * @fence: whoever is connected to is alone with the medium, and all that was
+ *	sent over earlier connections is over before it answers
+ * @reconnect_ms: with @fence: how long to wait for a successor
  * @region: memory in which all buffers lie; the caller keeps it
  * @regions: of them, 1 .. HAL_VIRTIO_MAX_REGIONS
  */
 struct hal_virtio_options {
-	int sock;
+	int (*connect)(void *arg);
+	void *arg;
 	const char *name;
 	bool read_only;
 	uint32_t block;
 	unsigned int timeout_ms;
+	unsigned int open_ms;
+	bool fence;
+	unsigned int reconnect_ms;
 	struct hal_virtio_region region[HAL_VIRTIO_MAX_REGIONS];
 	unsigned int regions;
 };
 
 struct hal *hal_virtio_open(const struct hal_virtio_options *opt);
+const struct virtio_blk_limits *hal_virtio_limits(const struct hal *hal);
+const char *hal_virtio_id(const struct hal *hal);
 
 #endif /* RUMPK_HAL_VIRTIO_H */

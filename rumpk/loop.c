@@ -109,7 +109,7 @@ static void on_signals(struct cell *c)
 
 	while (read(c->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGHUP)
-			cell_resize(c);
+			cell_reload(c);
 		else if (info.ssi_signo == SIGUSR1)
 			cell_print_stats(c);
 		else
@@ -237,7 +237,7 @@ bool cell_round(struct cell *c)
 		progress |= hal_poll(c->disk[i].hal) > 0;
 		progress |= channel_publish(&c->channel[i]);
 		if (c->disk[i].hal->changed)
-			cell_resize(c);
+			cell_disk_changed(c, i);
 	}
 	return progress;
 }

@@ -61,6 +61,11 @@ static const char help[] =
 	"                                       r|rw[d][:FIRST-LAST] (sectors);\n"
 	"                                       default rwd, with ro r\n"
 	"                        ,serial=TEXT   up to 40 characters\n"
+	"                      and, for vhost=PATH, by\n"
+	"                        ,fence=lock    whoever serves PATH holds an exclusive\n"
+	"                                       lock on the image: when it dies, wait\n"
+	"                                       for its successor and go on\n"
+	"                        ,reconnect=SECONDS  how long, 1 to 86400 (60)\n"
 	"                      a comma in PATH is written twice; disk n is nxblk<n>\n"
 	"  --window SIZE       shared memory, a power of two from 4M to 1T (16M)\n"
 	"  --window-file PATH  put the window into this file and not into a memfd\n"
@@ -72,8 +77,9 @@ static const char help[] =
 	"  --version           print the version\n"
 	"  --help              print this\n"
 	"\n"
-	"SIZE is in bytes or with K, M, G, T. SIGHUP reads the images' sizes again,\n"
-	"SIGUSR1 prints counters, SIGTERM ends in order. Stopped and started again with\n"
+	"SIZE is in bytes or with K, M, G, T. SIGHUP reads the images' sizes again\n"
+	"and reopens disks whose device is gone or broken: it is your word that the former\n"
+	"one has ended. SIGUSR1 prints counters, SIGTERM ends in order. Stopped and started again with\n"
 	"the same arguments it goes on serving the guest that is still there.\n"
 	"Exit status: 0 in order, 1 failure at run time, 2 wrong usage or unusable image.\n";
 

@@ -17,6 +17,8 @@
  * struct disk_options - one --disk
  * @path: of the image, or of a device's socket; NULL: in memory
  * @vhost: @path is of a vhost-user-blk device's socket
+ * @fence: "fence=lock": whoever serves @path holds a lock on the medium
+ * @reconnect: "reconnect=": seconds to wait for its successor
  * @size: bytes of a disk in memory
  * @block: logical block
  * @read_only: "ro"
@@ -29,6 +31,8 @@
 struct disk_options {
 	char *path;
 	bool vhost;
+	bool fence;
+	unsigned int reconnect;
 	uint64_t size;
 	uint32_t block;
 	bool read_only;

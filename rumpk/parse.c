@@ -15,6 +15,8 @@
 #include "util.h"
 
 #define DISK_MAX (1ull << 50)
+#define RECONNECT_MAX 86400u
+#define RECONNECT_DEFAULT 60u
 
 /**
  * parse_u64 - read a decimal number
@@ -224,6 +226,25 @@ static int item_cap(const char *value, struct disk_options *d)
 	return 0;
 }
 
+static int item_fence(const char *value, struct disk_options *d)
+{
+	if (strcmp(value, "lock") != 0)
+		return bad(value, "fence must be lock");
+	d->fence = true;
+	return 0;
+}
+
+static int item_reconnect(const char *value, struct disk_options *d)
+{
+	uint64_t seconds;
+
+	if (parse_u64(value, &seconds) || !seconds || seconds > RECONNECT_MAX)
+		return bad(value,
+			   "reconnect must be a number of seconds from 1 to 86400");
+	d->reconnect = (unsigned int)seconds;
+	return 0;
+}
+
 /* Which of the items a disk can have this is, one bit each, and its value. */
 enum {
 	ITEM_RO = 1,
@@ -231,6 +252,8 @@ enum {
 	ITEM_BLOCK = 4,
 	ITEM_SERIAL = 8,
 	ITEM_CAP = 16,
+	ITEM_FENCE = 32,
+	ITEM_RECONNECT = 64,
 };
 
 static unsigned int item_name(const char *item, const char **value)
@@ -242,6 +265,8 @@ static unsigned int item_name(const char *item, const char **value)
 		{ "bs=", ITEM_BLOCK },
 		{ "serial=", ITEM_SERIAL },
 		{ "cap=", ITEM_CAP },
+		{ "fence=", ITEM_FENCE },
+		{ "reconnect=", ITEM_RECONNECT },
 	};
 	size_t i;
 
@@ -264,7 +289,7 @@ static int parse_item(const char *item, struct disk_options *d, unsigned int *se
 
 	if (!bit)
 		return bad(item,
-			   "must be ro, strict, bs=512|4096, cap=SPEC or serial=TEXT (write a comma in a path twice)");
+			   "must be ro, strict, bs=512|4096, cap=SPEC, serial=TEXT, fence=lock or reconnect=SECONDS (write a comma in a path twice)");
 	if (*seen & bit)
 		return bad(item, "given twice");
 	*seen |= bit;
@@ -279,6 +304,10 @@ static int parse_item(const char *item, struct disk_options *d, unsigned int *se
 		return item_block(value, d);
 	case ITEM_SERIAL:
 		return item_serial(value, d);
+	case ITEM_FENCE:
+		return item_fence(value, d);
+	case ITEM_RECONNECT:
+		return item_reconnect(value, d);
 	default:
 		return item_cap(value, d);
 	}
@@ -304,7 +333,7 @@ static int parse_items(const char *text, struct disk_options *d,
 
 /**
  * parse_disk - read the value of --disk
- * @text: "file=PATH|mem=SIZE|vhost=PATH[,ro][,strict][,bs=N][,cap=SPEC][,serial=TEXT]"
+ * @text: "file=PATH|mem=SIZE|vhost=PATH[,ro][,strict][,bs=N][,cap=SPEC][,serial=TEXT][,fence=lock][,reconnect=N]"
  * @d: filled; @d->path is the caller's to free
  *
  * Return: 0, or -errno after a message.
@@ -316,9 +345,14 @@ int parse_disk(const char *text, struct disk_options *d)
 
 	memset(d, 0, sizeof(*d));
 	d->block = 512;
+	d->reconnect = RECONNECT_DEFAULT;
 	err = parse_items(text, d, &seen);
 	if (err)
 		return err;
+	if (!d->vhost && (seen & ITEM_FENCE))
+		return bad(text, "fence is for vhost=PATH");
+	if (!d->fence && (seen & ITEM_RECONNECT))
+		return bad(text, "reconnect is for vhost=PATH,fence=lock");
 	if (!(seen & ITEM_CAP))
 		parse_cap(d->read_only ? "r" : "rwd", d);
 	if (!d->path && d->size % d->block)

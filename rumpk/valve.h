@@ -68,12 +68,14 @@ struct valve_stats {
  * @strict: every WRITE is durable when it is answered
  * @sync_failed: data that was acknowledged may be lost: FLUSH, FUA and, when
  *	strict, WRITE fail from now on
+ * @lost: the medium is, as far as was taken notice
  */
 struct valve_disk {
 	struct hal *hal;
 	struct nxblk_config config;
 	bool strict;
 	bool sync_failed;
+	bool lost;
 };
 
 /**

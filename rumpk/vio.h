@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The VirtIO block driver's own: what its two halves share.
+ * The VirtIO block driver's own: what its parts share. hal_virtio.c moves data,
+ * vio_setup.c makes a device ready, vio_life.c knows which device there is.
  */
 #ifndef RUMPK_VIO_H
 #define RUMPK_VIO_H
 
+#include <pthread.h>
+
 #include "hal_virtio.h"
 #include "vhost_user.h"
-#include "virtio_blk.h"
 #include "virtqueue.h"
 
 #define VIO_QUEUE_SIZE 256u
 #define VIO_SEGS (VIRTIO_BLK_MAX_SEGS + 2)
 #define VIO_ZERO_BYTES 65536u
+/* Before the device has written one. */
+#define VIO_NO_STATUS 0xff
 
 /* Where the device sees the driver's memory, and the owner's regions. */
 #define VIO_OWN_ADDR (1ull << 16)
@@ -23,7 +27,6 @@ enum vio_step {
 	VIO_FILL,
 	VIO_RANGE,
 	VIO_FLUSH,
-	VIO_ID,
 	VIO_END,
 };
 
@@ -68,10 +71,10 @@ struct vio_request {
 };
 
 /**
- * struct hal_virtio - a disk behind a device
- * @hal: what the owner sees
+ * struct vio_device - a connection to a device, and all that was made for it
  * @vu: connection
  * @limits: of the device
+ * @id: its name for itself
  * @q: virtqueue
  * @own: the driver's memory
  * @own_bytes: of it
@@ -79,20 +82,12 @@ struct vio_request {
  * @kick: eventfd on which the device waits
  * @call: eventfd that the device is not asked to use
  * @err: eventfd on which the device complains
- * @data: the owner's memory
- * @ndata: regions of it
- * @name: for messages
- * @looked: when the connection was last looked at, in milliseconds
- * @free: requests that are free
- * @waiting: those that did not fit, in order
- * @waiting_end: where the next one is hung
- * @request: all
- * @dead: gone or broken
+ * @why: why it could not be set up
  */
-struct hal_virtio {
-	struct hal hal;
+struct vio_device {
 	struct vhost_user vu;
 	struct virtio_blk_limits limits;
+	char id[VIRTIO_BLK_ID_BYTES + 1];
 	struct virtq q;
 	struct vio_own *own;
 	uint64_t own_bytes;
@@ -100,30 +95,123 @@ struct hal_virtio {
 	int kick;
 	int call;
 	int err;
-	struct hal_virtio_region data[HAL_VIRTIO_MAX_REGIONS];
-	unsigned int ndata;
-	char *name;
-	uint64_t looked;
-	struct vio_request *free;
-	struct vio_request *waiting;
-	struct vio_request **waiting_end;
-	struct vio_request request[VIO_QUEUE_SIZE];
-	bool dead;
+	const char *why;
 };
 
-static inline uint64_t vio_own_addr(const struct hal_virtio *v, const void *p)
+/**
+ * struct vio_spec - what a device is set up with, and must be like
+ * @data: the owner's memory
+ * @ndata: regions of it
+ * @block: logical block; 0: the device's own
+ * @timeout_ms: for an exchange
+ * @write_through: what it acknowledges must outlive it
+ * @former: of the device before it; no @features: there was none
+ * @id: of the device before it
+ * @capacity: bytes that it must have
+ */
+struct vio_spec {
+	struct hal_virtio_region data[HAL_VIRTIO_MAX_REGIONS];
+	unsigned int ndata;
+	uint32_t block;
+	unsigned int timeout_ms;
+	bool write_through;
+	struct virtio_blk_limits former;
+	char id[VIRTIO_BLK_ID_BYTES + 1];
+	uint64_t capacity;
+};
+
+/**
+ * struct vio_attempt - a device that is being set up by a thread of its own, so
+ * that one that is slow to answer delays no other disk
+ * @dev: the thread's, while it runs; NULL: nobody is set up
+ * @spec: how
+ * @thread: that does it
+ * @done: eventfd, written to when the thread ends
+ * @result: of vio_device_setup()
+ */
+struct vio_attempt {
+	struct vio_device *dev;
+	struct vio_spec spec;
+	pthread_t thread;
+	int done;
+	int result;
+};
+
+/**
+ * struct hal_virtio - a disk behind a device
+ * @hal: what the owner sees
+ * @connect: makes connections
+ * @arg: for @connect
+ * @spec: of any device
+ * @reconnect_ms: how long to wait for a successor; 0: there is no fence
+ * @name: for messages
+ * @dev: the device that serves; NULL: none does
+ * @limits: of that device, or the last one
+ * @looked: when the connection was last looked at, in milliseconds
+ * @waiting: requests that the device does not have yet, in order
+ * @waiting_end: where the next one is hung
+ * @free: requests that are free
+ * @busy: requests that are not
+ * @request: all
+ * @away: there is no device, but there is to be one: requests wait
+ * @until: as long as that, in milliseconds
+ * @proved: the device has answered since it came, or had nothing to answer
+ * @next_try: when to look for one again
+ * @last_error: what became of the last try
+ * @attempt: device that is being set up
+ */
+struct hal_virtio {
+	struct hal hal;
+	int (*connect)(void *arg);
+	void *arg;
+	struct vio_spec spec;
+	unsigned int reconnect_ms;
+	char *name;
+	struct vio_device *dev;
+	struct virtio_blk_limits limits;
+	uint64_t looked;
+	struct vio_request *waiting;
+	struct vio_request **waiting_end;
+	struct vio_request *free;
+	unsigned int busy;
+	struct vio_request request[VIO_QUEUE_SIZE];
+	bool away;
+	uint64_t until;
+	bool proved;
+	uint64_t next_try;
+	const char *last_error;
+	struct vio_attempt attempt;
+};
+
+static inline uint64_t vio_own_addr(const struct vio_device *d, const void *p)
 {
-	return VIO_OWN_ADDR + (uint64_t)((const uint8_t *)p - (uint8_t *)v->own);
+	return VIO_OWN_ADDR + (uint64_t)((const uint8_t *)p - (uint8_t *)d->own);
 }
 
 static inline struct vio_frame *vio_frame_of(const struct hal_virtio *v,
 					     const struct vio_request *r)
 {
-	return &v->own->frame[r - v->request];
+	return &v->dev->own->frame[r - v->request];
 }
 
 extern const struct hal_ops hal_virtio_ops;
 
-int vio_wait(struct hal_virtio *v, enum vio_step step, unsigned int timeout_ms);
+/* hal_virtio.c */
+void vio_count(struct hal_virtio *v);
+void vio_end_all(struct hal_virtio *v);
+void vio_keep_all(struct hal_virtio *v);
+void vio_issue_waiting(struct hal_virtio *v);
+
+/* vio_setup.c */
+struct vio_device *vio_device_alloc(int sock, unsigned int timeout_ms);
+int vio_device_setup(struct vio_device *d, const struct vio_spec *spec);
+void vio_device_free(struct vio_device *d);
+
+/* vio_life.c */
+void vio_gone(struct hal_virtio *v, const char *why);
+void vio_broken(struct hal_virtio *v, const char *why);
+bool vio_live(struct hal_virtio *v);
+void vio_reopen(struct hal *hal);
+void vio_close(struct hal *hal);
 
 #endif /* RUMPK_VIO_H */

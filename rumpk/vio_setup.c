@@ -1,118 +1,201 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * From a connected socket to a disk: all that the device says of itself is
- * judged before it is given anything, memory least of all.
+ * From a connected socket to a device that can be used: all that the device
+ * says of itself is judged before it is given anything, memory least of all. It
+ * may run in a thread of its own, and touches nothing but the device.
  */
 #include "vio.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
-#include "log.h"
 #include "util.h"
 
-/* What the device says of itself, judged before it is told anything. */
-static const char *setup_state(struct hal_virtio *v,
-			       const struct hal_virtio_options *opt)
+#define F_CONFIG_WCE (1ull << VIRTIO_BLK_F_CONFIG_WCE)
+
+static int reject(struct vio_device *d, const char *why)
+{
+	d->why = why;
+	return why ? -EINVAL : 0;
+}
+
+/* A device that is gone or silent may be another one at the next try. */
+static int talked(struct vio_device *d, int err)
+{
+	if (err)
+		d->why = d->vu.broken ? d->vu.broken : strerror(-err);
+	return err == -ECONNRESET || err == -ETIMEDOUT ? -EAGAIN : err;
+}
+
+static int agree_on_protocol(struct vio_device *d)
 {
 	const uint64_t must = VHOST_USER_PROTOCOL_F_REPLY_ACK |
 			      VHOST_USER_PROTOCOL_F_CONFIG;
-	struct virtio_blk_config config;
-	uint64_t features;
+	struct vhost_user *vu = &d->vu;
 	uint64_t protocol;
+	int err = vhost_user_get(vu, VHOST_USER_GET_PROTOCOL_FEATURES, &protocol);
 
-	memset(&config, 0, sizeof(config));
-	if (vhost_user_get(&v->vu, VHOST_USER_GET_FEATURES, &features))
-		return v->vu.broken;
-	if (!(features & VHOST_USER_F_PROTOCOL_FEATURES))
-		return "it has no protocol features";
-	if (vhost_user_get(&v->vu, VHOST_USER_GET_PROTOCOL_FEATURES, &protocol))
-		return v->vu.broken;
+	if (err)
+		return talked(d, err);
 	if (must & ~protocol)
-		return "it has no configuration or no acknowledgements";
+		return reject(d,
+			      "it has no configuration or no acknowledgements");
 	protocol &= must | VHOST_USER_PROTOCOL_F_BACKEND_REQ;
-	if (vhost_user_set(&v->vu, VHOST_USER_SET_PROTOCOL_FEATURES, protocol) ||
-	    vhost_user_set_owner(&v->vu) ||
-	    ((protocol & VHOST_USER_PROTOCOL_F_BACKEND_REQ) &&
-	     vhost_user_set_backend(&v->vu)) ||
-	    vhost_user_get_config(&v->vu, &config, VIRTIO_BLK_CONFIG_BYTES))
-		return v->vu.broken;
-	return virtio_blk_judge(features, &config, opt->block, &v->limits);
+	err = vhost_user_set(vu, VHOST_USER_SET_PROTOCOL_FEATURES, protocol);
+	if (!err)
+		err = vhost_user_set_owner(vu);
+	if (!err && (protocol & VHOST_USER_PROTOCOL_F_BACKEND_REQ))
+		err = vhost_user_set_backend(vu);
+	return talked(d, err);
 }
 
-static int make_own(struct hal_virtio *v)
+/* What is in flight, and what the guest was told, must hold with it as well. */
+static const char *judge_successor(const struct virtio_blk_limits *l,
+				   const struct vio_spec *spec)
+{
+	const struct virtio_blk_limits *former = &spec->former;
+
+	if (!former->features)
+		return NULL;
+	if (former->features & ~(l->features | (l->wce ? F_CONFIG_WCE : 0)))
+		return "it lacks features of the device before it";
+	if (l->read_only && !former->read_only)
+		return "its medium has become read-only";
+	if (l->capacity < spec->capacity)
+		return "it is smaller than the device before it";
+	return NULL;
+}
+
+/* What the device says of itself, judged before it is told anything. */
+static int setup_state(struct vio_device *d, const struct vio_spec *spec)
+{
+	struct virtio_blk_config config;
+	uint64_t features;
+	const char *why;
+	int err = vhost_user_get(&d->vu, VHOST_USER_GET_FEATURES, &features);
+
+	if (err)
+		return talked(d, err);
+	if (!(features & VHOST_USER_F_PROTOCOL_FEATURES))
+		return reject(d, "it has no protocol features");
+	err = agree_on_protocol(d);
+	if (err)
+		return err;
+	memset(&config, 0, sizeof(config));
+	err = vhost_user_get_config(&d->vu, &config, VIRTIO_BLK_CONFIG_BYTES);
+	if (err)
+		return talked(d, err);
+	why = virtio_blk_judge(features, &config, spec->block, &d->limits);
+	if (!why)
+		why = judge_successor(&d->limits, spec);
+	if (!why && spec->write_through && d->limits.flush && !d->limits.wce)
+		why = "its volatile cache cannot be switched off, which a fence needs";
+	return reject(d, why);
+}
+
+static int make_own(struct vio_device *d)
 {
 	struct virtq_layout l;
 
-	virtq_layout(&l, VIO_QUEUE_SIZE, VIO_SEGS, v->limits.features);
-	v->own_bytes = (sizeof(*v->own) + l.bytes + 4095) & ~4095ull;
-	v->own_fd = memfd_create("rumpk-virtio", MFD_CLOEXEC);
-	if (v->own_fd < 0 || ftruncate(v->own_fd, (off_t)v->own_bytes) < 0)
+	virtq_layout(&l, VIO_QUEUE_SIZE, VIO_SEGS, d->limits.features);
+	d->own_bytes = (sizeof(*d->own) + l.bytes + 4095) & ~4095ull;
+	d->own_fd = memfd_create("rumpk-virtio", MFD_CLOEXEC);
+	if (d->own_fd < 0 || ftruncate(d->own_fd, (off_t)d->own_bytes) < 0)
 		return -errno;
-	v->own = mmap(NULL, v->own_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      v->own_fd, 0);
-	if (v->own != MAP_FAILED)
+	d->own = mmap(NULL, d->own_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      d->own_fd, 0);
+	if (d->own != MAP_FAILED)
 		return 0;
-	v->own = NULL;
+	d->own = NULL;
 	return -errno;
 }
 
 /* A device may write to @call all the same: it must have something there. */
-static int make_events(struct hal_virtio *v)
+static int make_events(struct vio_device *d)
 {
-	v->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	v->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	v->err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return v->kick < 0 || v->call < 0 || v->err < 0 ? -errno : 0;
+	d->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	d->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	d->err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return d->kick < 0 || d->call < 0 || d->err < 0 ? -errno : 0;
 }
 
-static int make_queue(struct hal_virtio *v)
+static int make_queue(struct vio_device *d)
 {
 	struct virtq_spec spec = {
 		.size = VIO_QUEUE_SIZE,
 		.max_segs = VIO_SEGS,
-		.features = v->limits.features,
+		.features = d->limits.features,
 	};
-	int err = make_own(v);
+	int err = make_own(d);
 
 	if (!err)
-		err = make_events(v);
+		err = make_events(d);
 	if (err)
 		return err;
-	spec.base = v->own->queue;
-	spec.addr = vio_own_addr(v, v->own->queue);
-	return virtq_init(&v->q, &spec);
+	spec.base = d->own->queue;
+	spec.addr = vio_own_addr(d, d->own->queue);
+	return virtq_init(&d->q, &spec);
 }
 
-static int share_memory(struct hal_virtio *v)
+/*
+ * Switches off a cache that would end with the device. What the field says
+ * before that is no answer: QEMU's exports have 0 there, and a cache.
+ */
+static int switch_cache_off(struct vio_device *d)
+{
+	const uint8_t off = 0;
+	struct virtio_blk_config config = { .wce = 1 };
+	int err = vhost_user_set_config(&d->vu,
+					offsetof(struct virtio_blk_config, wce),
+					&off, 1);
+
+	if (!err)
+		err = vhost_user_get_config(&d->vu, &config,
+					    VIRTIO_BLK_CONFIG_BYTES);
+	if (!err && config.wce)
+		return reject(d, "its volatile cache stays switched on");
+	return talked(d, err);
+}
+
+static int share_features(struct vio_device *d, const struct vio_spec *spec)
+{
+	bool off = spec->write_through && d->limits.flush;
+	int err;
+
+	if (off)
+		d->limits.features |= F_CONFIG_WCE;
+	err = vhost_user_set(&d->vu, VHOST_USER_SET_FEATURES, d->limits.features);
+	return err || !off ? talked(d, err) : switch_cache_off(d);
+}
+
+static int share_memory(struct vio_device *d, const struct vio_spec *spec)
 {
 	struct vhost_user_region region[1 + HAL_VIRTIO_MAX_REGIONS] = {
-		{ VIO_OWN_ADDR, v->own_bytes, VIO_OWN_ADDR, 0 },
+		{ VIO_OWN_ADDR, d->own_bytes, VIO_OWN_ADDR, 0 },
 	};
-	int fds[1 + HAL_VIRTIO_MAX_REGIONS] = { v->own_fd };
+	int fds[1 + HAL_VIRTIO_MAX_REGIONS] = { d->own_fd };
 	unsigned int i;
 
-	for (i = 0; i < v->ndata; i++) {
+	for (i = 0; i < spec->ndata; i++) {
 		region[1 + i].guest_addr = VIO_DATA_ADDR(i);
 		region[1 + i].user_addr = VIO_DATA_ADDR(i);
-		region[1 + i].size = v->data[i].length;
-		fds[1 + i] = v->data[i].fd;
+		region[1 + i].size = spec->data[i].length;
+		fds[1 + i] = spec->data[i].fd;
 	}
-	return vhost_user_set_memory(&v->vu, region, fds, 1 + v->ndata);
+	return vhost_user_set_memory(&d->vu, region, fds, 1 + spec->ndata);
 }
 
-static int share_queue(struct hal_virtio *v)
+static int share_queue(struct vio_device *d)
 {
 	const struct vhost_user_vring_addr addr = {
-		.desc = vio_own_addr(v, v->q.desc),
-		.avail = vio_own_addr(v, v->q.avail),
-		.used = vio_own_addr(v, v->q.used),
+		.desc = vio_own_addr(d, d->q.desc),
+		.avail = vio_own_addr(d, d->q.avail),
+		.used = vio_own_addr(d, d->q.used),
 	};
-	struct vhost_user *vu = &v->vu;
+	struct vhost_user *vu = &d->vu;
 	int err = vhost_user_set_vring(vu, VHOST_USER_SET_VRING_NUM, 0,
 				       VIO_QUEUE_SIZE);
 
@@ -122,139 +205,150 @@ static int share_queue(struct hal_virtio *v)
 		err = vhost_user_set_vring_addr(vu, &addr);
 	if (!err)
 		err = vhost_user_set_vring_fd(vu, VHOST_USER_SET_VRING_CALL, 0,
-					      v->call);
+					      d->call);
 	if (!err)
 		err = vhost_user_set_vring_fd(vu, VHOST_USER_SET_VRING_ERR, 0,
-					      v->err);
+					      d->err);
 	if (!err)
 		err = vhost_user_set_vring_fd(vu, VHOST_USER_SET_VRING_KICK, 0,
-					      v->kick);
+					      d->kick);
 	if (!err)
 		err = vhost_user_set_vring(vu, VHOST_USER_SET_VRING_ENABLE, 0, 1);
 	return err;
 }
 
-static int watch(struct hal_virtio *v)
+static int setup_queue(struct vio_device *d, const struct vio_spec *spec)
 {
-	const int fds[] = { v->vu.sock, v->err, v->vu.backend };
-	struct epoll_event ev = { .events = EPOLLIN };
-	unsigned int i;
+	int err = make_queue(d);
 
-	v->hal.event_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (v->hal.event_fd < 0)
-		return -errno;
-	for (i = 0; i < ARRAY_SIZE(fds); i++)
-		if (fds[i] >= 0 &&
-		    epoll_ctl(v->hal.event_fd, EPOLL_CTL_ADD, fds[i], &ev) < 0)
-			return -errno;
+	if (err)
+		return reject(d, strerror(-err));
+	err = share_features(d, spec);
+	if (err)
+		return err;
+	err = share_memory(d, spec);
+	if (!err)
+		err = share_queue(d);
+	return talked(d, err);
+}
+
+/* Wait for the one request that there is. */
+static int await_answer(struct vio_device *d, unsigned int timeout_ms,
+			uint32_t *written)
+{
+	uint64_t deadline = now_ms() + timeout_ms;
+	bool changed;
+	int err;
+
+	while (!virtq_take(&d->q, written)) {
+		if (d->q.broken)
+			return reject(d, d->q.broken);
+		err = vhost_user_look(&d->vu, &changed);
+		if (err)
+			return talked(d, err);
+		if (now_ms() >= deadline) {
+			d->why = "it does not answer";
+			return -EAGAIN;
+		}
+		usleep(50);
+	}
 	return 0;
 }
 
-static const char *setup_queue(struct hal_virtio *v)
+/* A device that has no name, and says so, is as good as any. */
+static int setup_identity(struct vio_device *d, const struct vio_spec *spec)
 {
-	int err = make_queue(v);
+	struct vio_frame *f = &d->own->frame[0];
+	const struct virtq_seg seg[] = {
+		{ vio_own_addr(d, &f->header), sizeof(f->header), false },
+		{ vio_own_addr(d, f->id), sizeof(f->id), true },
+		{ vio_own_addr(d, &f->status), sizeof(f->status), true },
+	};
+	uint32_t written;
+	uint8_t status;
+	int err;
 
-	if (!err)
-		err = watch(v);
+	f->header.type = VIRTIO_BLK_T_GET_ID;
+	ion_write(&f->status, VIO_NO_STATUS);
+	err = virtq_add(&d->q, seg, ARRAY_SIZE(seg), f);
 	if (err)
-		return strerror(-err);
-	if (vhost_user_set(&v->vu, VHOST_USER_SET_FEATURES, v->limits.features) ||
-	    share_memory(v) || share_queue(v))
-		return v->vu.broken;
-	return NULL;
-}
-
-static uint64_t fnv1a(uint64_t hash, const void *data, size_t length)
-{
-	const uint8_t *p = data;
-
-	while (length--)
-		hash = (hash ^ *p++) * 0x100000001b3ull;
-	return hash;
-}
-
-/*
- * A device has a name for itself and no more. With where it is found it makes
- * the disk's UUID, of version 8: of our own making.
- */
-static const char *setup_identity(struct hal_virtio *v, unsigned int timeout_ms)
-{
-	uint8_t id[VIRTIO_BLK_ID_BYTES] = { 0 };
-	const struct vio_request *r = v->free;
-	uint8_t *uuid = v->hal.info.uuid;
-	uint64_t half[2];
-	int err = vio_wait(v, VIO_ID, timeout_ms);
-	int i;
-
-	if (v->dead)
-		return "it cannot be asked for its name";
-	if (!err)
-		memcpy(id, vio_frame_of(v, r)->id, sizeof(id));
-	for (i = 0; i < 2; i++) {
-		half[i] = fnv1a(0xcbf29ce484222325ull + (uint64_t)i, id,
-				sizeof(id));
-		half[i] = fnv1a(half[i], v->name, strlen(v->name));
-	}
-	memcpy(uuid, half, sizeof(half));
-	uuid[6] = (uuid[6] & 0x0f) | 0x80;
-	uuid[8] = (uuid[8] & 0x3f) | 0x80;
-	return NULL;
-}
-
-static struct hal_virtio *vio_alloc(const struct hal_virtio_options *opt)
-{
-	struct hal_virtio *v = calloc(1, sizeof(*v));
-	unsigned int i;
-
-	if (!v)
-		return NULL;
-	v->hal.ops = &hal_virtio_ops;
-	v->hal.event_fd = -1;
-	v->hal.block = opt->block;
-	v->own_fd = -1;
-	v->kick = -1;
-	v->call = -1;
-	v->err = -1;
-	v->ndata = opt->regions;
-	memcpy(v->data, opt->region, sizeof(v->data));
-	v->waiting_end = &v->waiting;
-	v->name = strdup(opt->name);
-	for (i = 0; i < VIO_QUEUE_SIZE; i++) {
-		v->request[i].next = v->free;
-		v->free = &v->request[i];
-	}
-	return v;
+		return reject(d, strerror(-err));
+	if (virtq_publish(&d->q))
+		eventfd_write(d->kick, 1);
+	err = await_answer(d, spec->timeout_ms, &written);
+	if (err)
+		return err;
+	status = ion_read(&f->status);
+	if (status > VIRTIO_BLK_S_UNSUPP)
+		return reject(d, "a status is none");
+	if (!written || (!status && written != sizeof(f->id) + 1))
+		return reject(d, "a used length is impossible");
+	if (!status)
+		memcpy(d->id, f->id, sizeof(f->id));
+	if (spec->former.features && memcmp(d->id, spec->id, sizeof(d->id)))
+		return reject(d, "it has another name than the device before it");
+	return 0;
 }
 
 /**
- * hal_virtio_open - judge a device and begin to use it
- * @opt: what the driver is handed
+ * vio_device_alloc - a device that is connected, but not set up yet
+ * @sock: connected; the device's from now on, also after a failure
+ * @timeout_ms: for an exchange
  *
- * Return: the disk, or NULL after a message.
+ * Return: it, or NULL.
  */
-struct hal *hal_virtio_open(const struct hal_virtio_options *opt)
+struct vio_device *vio_device_alloc(int sock, unsigned int timeout_ms)
 {
-	struct hal_virtio *v = vio_alloc(opt);
-	const char *why;
+	struct vio_device *d = calloc(1, sizeof(*d));
 
-	if (!v) {
-		close(opt->sock);
+	if (!d) {
+		close(sock);
 		return NULL;
 	}
-	why = vhost_user_open(&v->vu, opt->sock, opt->timeout_ms) || !v->name ?
-		      "it cannot be talked to" :
-		      setup_state(v, opt);
-	if (!why)
-		why = setup_queue(v);
-	if (!why)
-		why = setup_identity(v, opt->timeout_ms);
-	if (why) {
-		rumpk_error("disk %s: the device is rejected: %s", opt->name,
-			    why);
-		hal_close(&v->hal);
-		return NULL;
-	}
-	v->hal.info.capacity = v->limits.capacity;
-	v->hal.info.read_only = opt->read_only || v->limits.read_only;
-	return &v->hal;
+	d->own_fd = -1;
+	d->kick = -1;
+	d->call = -1;
+	d->err = -1;
+	if (!vhost_user_open(&d->vu, sock, timeout_ms))
+		return d;
+	vio_device_free(d);
+	return NULL;
+}
+
+/**
+ * vio_device_setup - judge a device and begin to use it
+ * @d: just allocated
+ * @spec: how, and what it must be like
+ *
+ * Return: 0, -EAGAIN when it is gone or silent, another -errno when it is not
+ * accepted; @d->why says why.
+ */
+int vio_device_setup(struct vio_device *d, const struct vio_spec *spec)
+{
+	int err = setup_state(d, spec);
+
+	if (!err)
+		err = setup_queue(d, spec);
+	if (!err)
+		err = setup_identity(d, spec);
+	return err;
+}
+
+/**
+ * vio_device_free - end the connection, and release what was made for it
+ * @d: device, or NULL
+ */
+void vio_device_free(struct vio_device *d)
+{
+	if (!d)
+		return;
+	vhost_user_close(&d->vu);
+	virtq_exit(&d->q);
+	close_fd(&d->kick);
+	close_fd(&d->call);
+	close_fd(&d->err);
+	close_fd(&d->own_fd);
+	if (d->own)
+		munmap(d->own, d->own_bytes);
+	free(d);
 }

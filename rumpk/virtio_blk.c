@@ -34,12 +34,13 @@ static const char *judge_size(const struct virtio_blk_config *c, uint32_t block,
 
 	if (own < SECTOR || own > 4096 || (own & (own - 1)))
 		return "its block size is impossible";
-	if (own > block)
+	l->block = own;
+	if (block && own > block)
 		return "its blocks are larger than the disk's, bs=4096 is needed";
 	if (!c->capacity || c->capacity > MAX_CAPACITY / SECTOR)
 		return "its capacity is impossible";
 	l->capacity = c->capacity * SECTOR;
-	if (l->capacity % block)
+	if (l->capacity % (block ? block : own))
 		return "its capacity is not a multiple of the block size";
 	return NULL;
 }
@@ -74,6 +75,7 @@ static uint64_t whole_blocks(uint32_t sectors, uint32_t block)
 static const char *judge_ranges(const struct virtio_blk_config *c,
 				uint32_t block, struct virtio_blk_limits *l)
 {
+	block = block ? block : l->block;
 	if (has(l, VIRTIO_BLK_F_DISCARD)) {
 		l->discard = whole_blocks(c->max_discard_sectors, block);
 		if (!l->discard || !c->max_discard_seg)
@@ -92,7 +94,7 @@ static const char *judge_ranges(const struct virtio_blk_config *c,
  * virtio_blk_judge - is this a device that can be used
  * @features: that it offers
  * @config: private copy of its configuration
- * @block: logical block of the disk
+ * @block: logical block of the disk; 0: the device's own
  * @l: filled
  *
  * Return: NULL, or what is wrong.
@@ -111,6 +113,7 @@ const char *virtio_blk_judge(uint64_t features,
 	l->features = features & (needed | wanted);
 	l->read_only = has(l, VIRTIO_BLK_F_RO);
 	l->flush = has(l, VIRTIO_BLK_F_FLUSH);
+	l->wce = features & BIT(VIRTIO_BLK_F_CONFIG_WCE);
 	why = judge_size(config, block, l);
 	if (!why)
 		why = judge_segs(config, l);

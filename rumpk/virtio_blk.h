@@ -23,10 +23,12 @@
  * @capacity: bytes
  * @discard: most bytes of one DISCARD; 0: it has none
  * @zero: most bytes of one WRITE_ZEROES; 0: it has none
+ * @block: its own, bytes
  * @seg_bytes: most bytes of a segment
  * @segs: most segments of data
  * @read_only: the medium refuses writes
  * @flush: it has a volatile cache
+ * @wce: which can be switched off
  * @may_unmap: WRITE_ZEROES may deallocate
  */
 struct virtio_blk_limits {
@@ -34,10 +36,12 @@ struct virtio_blk_limits {
 	uint64_t capacity;
 	uint64_t discard;
 	uint64_t zero;
+	uint32_t block;
 	uint32_t seg_bytes;
 	uint32_t segs;
 	bool read_only;
 	bool flush;
+	bool wce;
 	bool may_unmap;
 };
 

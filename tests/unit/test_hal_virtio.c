@@ -58,20 +58,25 @@ static int teardown(void **state)
 	return 0;
 }
 
+static int connect_device(void *arg)
+{
+	int sock;
+
+	device_pair(&sock);
+	return sock;
+}
+
 static void open_disk(void)
 {
 	struct hal_virtio_options opt = {
+		.connect = connect_device,
 		.name = "fake",
 		.block = block,
 		.timeout_ms = 2000,
 		.region = { { window_fd, window, WINDOW }, { ram_fd, ram, RAM } },
 		.regions = 2,
 	};
-	int pair[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	opt.sock = pair[0];
-	device_start(pair[1]);
 	hal = hal_virtio_open(&opt);
 }
 

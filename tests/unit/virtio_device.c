@@ -90,6 +90,11 @@ static void dev_set(uint32_t request, const uint8_t *p, const int *fds,
 	case VHOST_USER_SET_BACKEND_REQ_FD:
 		dev.backend = fds[0];
 		break;
+	case VHOST_USER_SET_CONFIG:
+		if (dev.misdeed != STUBBORN)
+			memcpy((uint8_t *)&dev.config + words[0], p + 12,
+			       words[1]);
+		break;
 	case VHOST_USER_SET_VRING_ENABLE:
 		dev.enabled = words[1];
 		break;
@@ -111,8 +116,12 @@ static bool dev_message(void)
 
 	if (unix_recv(dev.sock, h, 12, fds, &nfds) != 12)
 		return false;
+	if (dev.messages && !--dev.messages)
+		return false;
 	if (h[2] && unix_recv(dev.sock, payload, h[2], fds + nfds, &more) < 0)
 		return false;
+	if (dev.misdeed == MUTE && !nfds)
+		return true;
 	if (h[0] == VHOST_USER_GET_FEATURES) {
 		dev_reply(h[0], &dev.features, 8);
 	} else if (h[0] == VHOST_USER_GET_PROTOCOL_FEATURES) {
@@ -122,7 +131,7 @@ static bool dev_message(void)
 		dev_reply(h[0], payload, h[2]);
 	} else {
 		dev_set(h[0], payload, fds, nfds);
-		if (h[1] & VHOST_USER_NEED_REPLY)
+		if (dev.misdeed != MUTE && h[1] & VHOST_USER_NEED_REPLY)
 			dev_reply(h[0], &zero, 8);
 	}
 	return true;
@@ -140,6 +149,8 @@ static uint32_t dev_execute(struct virtq_desc *d, unsigned int n)
 
 	memcpy(&h, at(d[0].addr, sizeof(h)), sizeof(h));
 	if (dev.ntypes < MOST_TYPES)
+		dev.sectors[dev.ntypes] = h.sector;
+	if (dev.ntypes < MOST_TYPES)
 		dev.types[dev.ntypes++] = h.type;
 	if (n - 2 > dev.most_segs)
 		dev.most_segs = n - 2;
@@ -155,10 +166,12 @@ static uint32_t dev_execute(struct virtq_desc *d, unsigned int n)
 			memcpy(place, data, d[i].len);
 			break;
 		case VIRTIO_BLK_T_GET_ID:
-			memcpy(data, "the fake", 9);
+			memcpy(data, dev.id, sizeof(dev.id));
 			break;
 		default:
 			memcpy(&range, data, sizeof(range));
+			if (dev.nranges < ARRAY_SIZE(dev.ranges))
+				dev.ranges[dev.nranges++] = range.sector;
 			memset(dev.disk + range.sector * 512, 0,
 			       range.num_sectors * 512);
 			break;
@@ -209,6 +222,14 @@ static unsigned int dev_chain(uint16_t head, struct virtq_desc *d)
 	return n;
 }
 
+static bool is_name(const struct virtq_desc *d)
+{
+	struct virtio_blk_outhdr h;
+
+	memcpy(&h, at(d[0].addr, sizeof(h)), sizeof(h));
+	return h.type == VIRTIO_BLK_T_GET_ID;
+}
+
 static void dev_serve(void)
 {
 	struct virtq_avail *avail = at(dev.addr.avail, 6 + 2 * dev.size);
@@ -221,7 +242,9 @@ static void dev_serve(void)
 
 		if (dev.misdeed == SLOW)
 			usleep(5000);
-		dev_answer(head, dev_execute(d, n));
+		n = dev_execute(d, n);
+		if (dev.misdeed != UNANSWERED || is_name(d))
+			dev_answer(head, n);
 	}
 }
 
@@ -246,6 +269,7 @@ static void *dev_main(void *arg)
 			dev_serve();
 		dev_misbehave();
 	}
+	shutdown(dev.sock, SHUT_RDWR);
 	return NULL;
 }
 
@@ -260,6 +284,7 @@ void device_reset(void)
 	dev.features = 1ull << 32 | 1ull << 30 | 1ull << 29 | 1ull << 28 |
 		       1 << 2 | 1 << 6 | 1 << 9 | 1 << 13 | 1 << 14;
 	dev.protocol = 1 << 3 | 1 << 5 | 1 << 9;
+	memcpy(dev.id, "the fake", 9);
 	dev.config.capacity = BYTES / 512;
 	dev.config.seg_max = 4;
 	dev.config.blk_size = 512;
@@ -277,6 +302,7 @@ void device_start(int sock)
 		abort();
 }
 
+/* It dies; what it is like, and its contents, are its successor's. */
 void device_end(void)
 {
 	unsigned int i;
@@ -289,4 +315,23 @@ void device_end(void)
 	close_fd(&dev.backend);
 	close_fd(&dev.kick);
 	close_fd(&dev.err);
+	dev.regions = 0;
+	dev.enabled = false;
+	dev.seen = 0;
+	dev.ntypes = 0;
+	dev.nranges = 0;
+	dev.messages = 0;
+	dev.misdeed = NONE;
+	dev.stop = false;
+}
+
+/* A connection: @sock is the driver's end, the other one a device's that starts. */
+void device_pair(int *sock)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		abort();
+	*sock = pair[0];
+	device_start(pair[1]);
 }

@@ -17,7 +17,11 @@
 #define BYTES (4u << 20)
 #define MOST_TYPES 64
 
-/* How a device misbehaves with requests. */
+/*
+ * How a device misbehaves with requests. UNANSWERED carries them out, and says
+ * its name alone. A MUTE one answers no message either, a STUBBORN one does not
+ * switch its cache off.
+ */
 enum misdeed {
 	NONE,
 	BAD_STATUS,
@@ -32,6 +36,9 @@ enum misdeed {
 	SLOW,
 	HANG_UP,
 	COMPLAIN,
+	UNANSWERED,
+	MUTE,
+	STUBBORN,
 };
 
 struct region {
@@ -45,9 +52,14 @@ struct region {
  * @accepted: of them
  * @protocol: protocol features that it offers
  * @config: its configuration
+ * @id: its name for itself
+ * @messages: that it takes before it hangs up; 0: all
  * @regions: that it was given
  * @disk: contents
  * @types: of the first requests
+ * @sectors: of them
+ * @ranges: sectors of the first discards
+ * @nranges: of them
  * @ntypes: of them
  * @most_segs: of data, in one request
  * @misdeed: &enum misdeed
@@ -62,6 +74,8 @@ struct device {
 	uint64_t accepted;
 	uint64_t protocol;
 	struct virtio_blk_config config;
+	char id[VIRTIO_BLK_ID_BYTES];
+	unsigned int messages;
 	struct region region[8];
 	unsigned int regions;
 	uint32_t size;
@@ -70,7 +84,10 @@ struct device {
 	uint16_t seen;
 	uint8_t disk[BYTES];
 	uint32_t types[MOST_TYPES];
+	uint64_t sectors[MOST_TYPES];
 	unsigned int ntypes;
+	uint64_t ranges[2 * MOST_TYPES];
+	unsigned int nranges;
 	uint32_t most_segs;
 	atomic_int misdeed;
 	atomic_bool stop;
@@ -81,5 +98,6 @@ extern struct device dev;
 void device_reset(void);
 void device_start(int sock);
 void device_end(void);
+void device_pair(int *sock);
 
 #endif /* NEXUS_TESTS_VIRTIO_DEVICE_H */
