@@ -71,11 +71,9 @@ static int daemon_wait(void)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
 }
 
-/* A rumpk with a device, and a guest of it. */
-static void start(void)
+/* A device, when rumpk comes. */
+static void device_comes(void)
 {
-	int ready = daemon_spawn();
-	char c = 0;
 	int sock;
 
 	fcntl(listener, F_SETFL, 0);
@@ -83,6 +81,27 @@ static void start(void)
 	assert_true(sock >= 0);
 	device_start(sock);
 	served = true;
+}
+
+static void device_dies(void)
+{
+	device_end();
+	served = false;
+}
+
+static void fence(void)
+{
+	dev.features |= 1ull << VIRTIO_BLK_F_CONFIG_WCE;
+	strcat(spec, ",fence=lock");
+}
+
+/* A rumpk with a device, and a guest of it. */
+static void start(void)
+{
+	int ready = daemon_spawn();
+	char c = 0;
+
+	device_comes();
 	assert_int_equal(read(ready, &c, 1), 1);
 	close(ready);
 	assert_int_equal(sim_connect(&g, socket_path, 1, 2), 0);
@@ -257,6 +276,94 @@ static void comes_back_without_it(void **state)
 	assert_int_equal(accept(listener, NULL, NULL), -1);
 }
 
+/* What is sent while the device is away is answered after all. */
+static void successor_serves(void **state)
+{
+	struct nxblk_req req;
+	struct nxblk_resp rsp;
+
+	fence();
+	start();
+	memset(sim_data(&g), 0x77, 4096);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, 0, 8, 0), NXBLK_S_OK);
+	device_dies();
+	sim_prepare(&g, &req, NXBLK_OP_FLUSH, 1);
+	sim_send(&g, &req);
+	assert_int_not_equal(sim_answer(&g, &rsp, 300), 0);
+	device_comes();
+	assert_int_equal(sim_answer(&g, &rsp, 10000), 0);
+	assert_int_equal(rsp.status, NXBLK_S_OK);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
+	assert_int_equal(sim_data(&g)[4095], 0x77);
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_OK);
+}
+
+static void reopened_by_an_operator(void **state)
+{
+	struct nxblk_config config = { 0 };
+
+	start();
+	device_dies();
+	while (sim_rw(&g, NXBLK_OP_READ, 0, 8, 0) == NXBLK_S_OK)
+		;
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_IOERR);
+	dev.config.capacity /= 2;
+	assert_int_equal(kill(pid, SIGHUP), 0);
+	device_comes();
+	while (sim_rw(&g, NXBLK_OP_READ, 0, 8, 0) != NXBLK_S_OK)
+		usleep(1000);
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_OK);
+	assert_int_equal(sim_info(&g, &config), NXBLK_S_OK);
+	assert_int_equal(config.capacity, BYTES / 1024);
+	assert_int_equal(kill(pid, SIGTERM), 0);
+	assert_int_equal(daemon_wait(), 0);
+}
+
+/* With a fence what the former rumpk sent is over when the device answers. */
+static void comes_back_with_it(void **state)
+{
+	struct nxblk_config before;
+	struct nxblk_config after;
+	int ready;
+	char c = 0;
+
+	fence();
+	start();
+	assert_int_equal(sim_info(&g, &before), NXBLK_S_OK);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	daemon_wait();
+	device_dies();
+	ready = daemon_spawn();
+	device_comes();
+	assert_int_equal(read(ready, &c, 1), 1);
+	close(ready);
+	assert_int_equal(sim_wait_offer(&g, 5000), 0);
+	sim_ack(&g, NXBLK_F_FLUSH, DEPTH);
+	assert_true(sim_wait_state(&g, ION_HOST_LIVE, 5000));
+	assert_int_equal(sim_info(&g, &after), NXBLK_S_OK);
+	assert_memory_equal(&after, &before, sizeof(after));
+	assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, 0, 8, 0), NXBLK_S_OK);
+}
+
+/* Another device at the same path is another disk. */
+static void comes_back_to_another(void **state)
+{
+	int ready;
+	char c;
+
+	fence();
+	start();
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	daemon_wait();
+	device_dies();
+	memcpy(dev.id, "another", 8);
+	ready = daemon_spawn();
+	device_comes();
+	assert_int_equal(read(ready, &c, 1), 0);
+	close(ready);
+	assert_int_equal(daemon_wait(), 2);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -266,6 +373,8 @@ int main(void)
 		TEST(read_only_medium),	 TEST(device_resizes),
 		TEST(device_goes_away),	 TEST(device_is_rejected),
 		TEST(no_device),	 TEST(comes_back_without_it),
+		TEST(successor_serves),	 TEST(reopened_by_an_operator),
+		TEST(comes_back_with_it), TEST(comes_back_to_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

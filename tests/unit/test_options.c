@@ -170,6 +170,15 @@ static void disk_full(void **state)
 	assert_string_equal(d.path, "/v,w");
 	assert_true(d.vhost && d.read_only && d.strict);
 	assert_true(d.first == 0 && d.last == 7);
+	assert_false(d.fence);
+	free(d.path);
+	assert_int_equal(parse_disk("vhost=/v,fence=lock", &d), 0);
+	assert_true(d.fence);
+	assert_int_equal(d.reconnect, 60);
+	free(d.path);
+	assert_int_equal(parse_disk("vhost=/v,reconnect=86400,fence=lock", &d),
+			 0);
+	assert_int_equal(d.reconnect, 86400);
 	free(d.path);
 	assert_int_equal(parse_disk("mem=64M", &d), 0);
 	assert_null(d.path);
@@ -242,6 +251,17 @@ static void line_refused(void **state)
 		{ "--socket /s --disk mem=", "mem=" },
 		{ "--socket /s --disk vhost=", "vhost=" },
 		{ "--socket /s --disk vhost=/v,queues=2", "queues=2" },
+		{ "--socket /s --disk vhost=/v,fence=", "fence" },
+		{ "--socket /s --disk vhost=/v,fence=yes", "yes" },
+		{ "--socket /s --disk vhost=/v,fence=lock,fence=lock", "fence" },
+		{ "--socket /s --disk vhost=/v,reconnect=5", "fence=lock" },
+		{ "--socket /s --disk vhost=/v,fence=lock,reconnect=0", "0" },
+		{ "--socket /s --disk vhost=/v,fence=lock,reconnect=-1", "-1" },
+		{ "--socket /s --disk vhost=/v,fence=lock,reconnect=1m", "1m" },
+		{ "--socket /s --disk vhost=/v,fence=lock,reconnect=86401",
+		  "86401" },
+		{ "--socket /s --disk file=/v,fence=lock", "vhost=PATH" },
+		{ "--socket /s --disk mem=1M,reconnect=5", "vhost=PATH" },
 		{ "--socket /s --disk mem=0", "mem=0" },
 		{ "--socket /s --disk mem=-1", "mem=-1" },
 		{ "--socket /s --disk mem=1MM", "mem=1MM" },
