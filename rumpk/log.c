@@ -14,6 +14,7 @@
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
 static enum rumpk_level threshold = RUMPK_INFO;
+static const char *other_program;
 
 /**
  * rumpk_log_level - set the loudest level that is printed
@@ -22,6 +23,15 @@ static enum rumpk_level threshold = RUMPK_INFO;
 void rumpk_log_level(enum rumpk_level level)
 {
 	threshold = level;
+}
+
+/**
+ * rumpk_log_program - the messages are those of another program
+ * @name: its name; it has no channels
+ */
+void rumpk_log_program(const char *name)
+{
+	other_program = name;
 }
 
 /**
@@ -79,14 +89,19 @@ void rumpk_log(enum rumpk_level level, int channel, const char *fmt, ...)
 	char number[16] = "-";
 	va_list args;
 	size_t at;
+	int n;
 
 	if (level > threshold)
 		return;
 	if (channel >= 0)
 		snprintf(number, sizeof(number), "%d", channel);
-	at = log_clamp(snprintf(line, sizeof(line), "rumpk: %s: channel=%s ",
-				level_names[level], number),
-		       0);
+	if (other_program)
+		n = snprintf(line, sizeof(line), "%s: %s: ", other_program,
+			     level_names[level]);
+	else
+		n = snprintf(line, sizeof(line), "rumpk: %s: channel=%s ",
+			     level_names[level], number);
+	at = log_clamp(n, 0);
 	va_start(args, fmt);
 	at = log_clamp(vsnprintf(line + at, sizeof(line) - at, fmt, args), at);
 	va_end(args);

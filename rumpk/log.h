@@ -38,6 +38,7 @@ struct rumpk_ratelimit {
 };
 
 void rumpk_log_level(enum rumpk_level level);
+void rumpk_log_program(const char *name);
 int rumpk_log_parse(const char *name, enum rumpk_level *level);
 void rumpk_log(enum rumpk_level level, int channel, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

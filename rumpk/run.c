@@ -20,8 +20,8 @@
 #include "place.h"
 #include "unix.h"
 #include "util.h"
+#include "version.h"
 
-#define VERSION "0.1"
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 
@@ -257,8 +257,8 @@ static int act(const struct options *o)
 		options_print_help();
 		return 0;
 	case OPTIONS_VERSION:
-		printf("rumpk %s (ION ABI %d.%d)\n", VERSION, ION_ABI_MAJOR,
-		       ION_ABI_MINOR);
+		printf("rumpk %s (ION ABI %d.%d)\n", RUMPK_VERSION,
+		       ION_ABI_MAJOR, ION_ABI_MINOR);
 		return 0;
 	case OPTIONS_QEMU_ARGS:
 		options_print_qemu_args(o);
