@@ -40,7 +40,7 @@ JOBS
 # Slow, so that there is always something under way.
 start_both() {
 	local slow=(--object "throttle-group,id=writes,x-iops-write=400"
-		--blockdev driver=throttle,node-name=slow,throttle-group=writes,file=disk)
+		--blockdev "driver=throttle,node-name=slow,throttle-group=writes,file=disk")
 	DAEMON_TOP=slow start_daemon raw "${slow[@]}"
 	DAEMON_TOP=slow DAEMON_FORMAT=qcow2 start_daemon qcow2 "${slow[@]}"
 }

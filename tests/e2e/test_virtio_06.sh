@@ -19,6 +19,8 @@ qmp() {
 make_daemon() {
 	truncate -s 16M "$tmp/$1"
 	mkfifo "$tmp/$1.qmp"
+	# Kept open: the daemon's monitor has no end.
+	# shellcheck disable=SC2034
 	exec {hold}<>"$tmp/$1.qmp"
 	start qemu-storage-daemon --chardev stdio,id=qmp --monitor chardev=qmp \
 		--blockdev "driver=file,node-name=file,filename=$tmp/$1" \

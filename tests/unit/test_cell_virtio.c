@@ -369,11 +369,11 @@ static void comes_back_to_another(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(blocks_go_through), TEST(naps_while_a_device_works),
-		TEST(read_only_medium),	 TEST(device_resizes),
-		TEST(device_goes_away),	 TEST(device_is_rejected),
-		TEST(no_device),	 TEST(comes_back_without_it),
-		TEST(successor_serves),	 TEST(reopened_by_an_operator),
+		TEST(blocks_go_through),  TEST(naps_while_a_device_works),
+		TEST(read_only_medium),	  TEST(device_resizes),
+		TEST(device_goes_away),	  TEST(device_is_rejected),
+		TEST(no_device),	  TEST(comes_back_without_it),
+		TEST(successor_serves),	  TEST(reopened_by_an_operator),
 		TEST(comes_back_with_it), TEST(comes_back_to_another),
 	};
 
