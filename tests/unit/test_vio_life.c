@@ -151,6 +151,11 @@ static bool is_away(void)
 	return !hal->polled;
 }
 
+static bool is_served(void)
+{
+	return hal->polled;
+}
+
 static bool asked_thrice(void)
 {
 	return asked >= 3;
@@ -257,6 +262,11 @@ static void successor_goes_on(void **state)
 	}
 }
 
+static bool many_done(void)
+{
+	return done == MANY;
+}
+
 /* More operations than descriptors: some had never got to the device. */
 static void what_waited_stays_behind(void **state)
 {
@@ -276,8 +286,7 @@ static void what_waited_stays_behind(void **state)
 		hal_kick(hal);
 	}
 	device_end();
-	while (done < MANY)
-		hal_poll(hal);
+	poll_until(many_done);
 	for (i = 0; i < MANY; i++)
 		assert_int_equal(dev.ranges[i], i);
 }
@@ -301,6 +310,8 @@ static void new_requests_wait_too(void **state)
 /* A write that must be durable dies before its flush. */
 static void dies_between_write_and_flush(void **state)
 {
+	uint64_t until = now_ms() + 20000;
+
 	open_disk();
 	begin(0, HAL_WRITE, 0);
 	poll_until(idle);
@@ -309,14 +320,21 @@ static void dies_between_write_and_flush(void **state)
 	begin(1, HAL_WRITE, 4096);
 	io[1].durable = true;
 	dev.misdeed = NONE;
-	while (dev.ntypes < 3)
+	while (dev.ntypes < 3) {
 		usleep(100);
+		assert_true(now_ms() < until);
+	}
 	dev.misdeed = SILENT;
 	hal_poll(hal);
 	device_end();
 	poll_until(idle);
 	assert_int_equal(io[1].error, 0);
 	assert_int_equal(dev.types[dev.ntypes - 1], VIRTIO_BLK_T_FLUSH);
+}
+
+static void leaves_unanswered(void)
+{
+	dev.misdeed = UNANSWERED;
 }
 
 static void two_deaths(void **state)
@@ -326,10 +344,10 @@ static void two_deaths(void **state)
 	device_end();
 	poll_until(is_away);
 	/* The first successor takes it all and dies as well. */
+	on_connect = leaves_unanswered;
+	poll_until(is_served);
+	assert_int_equal(done, 0);
 	on_connect = NULL;
-	asked = 0;
-	while (!hal->polled)
-		hal_poll(hal);
 	device_end();
 	poll_until(idle);
 	all_ended(0);
@@ -424,11 +442,6 @@ static void deadline_during_setup(void **state)
 	device_end();
 	poll_until(is_lost);
 	all_ended(EIO);
-}
-
-static void leaves_unanswered(void)
-{
-	dev.misdeed = UNANSWERED;
 }
 
 /* One that dies of what it gets is not followed by another one for ever. */

@@ -235,8 +235,9 @@ static void dev_serve(void)
 	struct virtq_avail *avail = at(dev.addr.avail, 6 + 2 * dev.size);
 	struct virtq_desc d[512];
 
-	while (dev.misdeed != SILENT &&
-	       dev.seen != ion_load_acquire(&avail->idx)) {
+	/* In this order: a request that follows a misdeed meets with it. */
+	while (dev.seen != ion_load_acquire(&avail->idx) &&
+	       dev.misdeed != SILENT) {
 		uint16_t head = avail->ring[dev.seen++ % dev.size];
 		unsigned int n = dev_chain(head, d);
 
