@@ -25,7 +25,7 @@ has() {
 }
 
 truncate -s 64M "$tmp/image"
-slow 4M
+slow $((4 << 20))
 head -c 32M /dev/zero | tr '\000' A >"$tmp/A"
 head -c 32M /dev/zero | tr '\000' B >"$tmp/B"
 start "$rumpk_blk" --socket "$tmp/image.sock" --timeout 60 write --lba 0 <"$tmp/A"
@@ -54,7 +54,7 @@ bsrange=4k-64k
 size=48M
 JOBS
 
-slow 4M
+slow $((4 << 20))
 socket=$tmp/ion.sock
 start_rumpk "$socket" --disk "vhost=$tmp/image.sock,fence=lock"
 start "$NEXUS_TOP/scripts/cell" --logs "$logs/cell" --socket "$socket" --timeout 200 --fio \
