@@ -120,6 +120,7 @@ static void log_mirror(struct hal_log *l)
 	l->hal.event_fd = l->below->event_fd;
 	l->hal.polled = l->below->polled;
 	l->hal.changed = l->below->changed;
+	l->hal.lost = l->below->lost;
 }
 
 static void log_done(struct hal_io *io)
@@ -204,6 +205,14 @@ static int log_resize(struct hal *hal)
 	return err;
 }
 
+static void log_reopen(struct hal *hal)
+{
+	struct hal_log *l = to_log(hal);
+
+	hal_reopen(l->below);
+	log_mirror(l);
+}
+
 static int log_sync(struct hal *hal)
 {
 	struct hal_log *l = to_log(hal);
@@ -239,6 +248,7 @@ static const struct hal_ops log_ops = {
 	.poll = log_poll,
 	.kick = log_kick,
 	.resize = log_resize,
+	.reopen = log_reopen,
 	.sync = log_sync,
 	.close = log_close,
 };
