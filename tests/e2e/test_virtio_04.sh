@@ -19,9 +19,9 @@ slow() {
 		--blockdev driver=throttle,node-name=slow,throttle-group=writes,file=disk
 }
 
-# has LETTER
-has() {
-	tr -d -c "$1" <"$tmp/image" | head -c 1 | grep -q .
+# begins_with LETTER
+begins_with() {
+	[[ $(head -c 1 "$tmp/image" | tr -d '\000') == "$1" ]]
 }
 
 truncate -s 64M "$tmp/image"
@@ -30,7 +30,7 @@ head -c 32M /dev/zero | tr '\000' A >"$tmp/A"
 head -c 32M /dev/zero | tr '\000' B >"$tmp/B"
 start "$rumpk_blk" --socket "$tmp/image.sock" --timeout 60 write --lba 0 <"$tmp/A"
 writer=$REPLY
-wait_until 30 has A
+wait_until 30 begins_with A
 stop "$writer" KILL 10 || true
 head -c 4M "$tmp/B" | "$rumpk_blk" --socket "$tmp/image.sock" --timeout 60 write --lba 0
 # The device ends: whatever it still had, it has done, or never will.

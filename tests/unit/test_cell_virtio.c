@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,21 +31,23 @@ static char dir[64];
 static char device_path[80];
 static char socket_path[80];
 static char keeper_path[96];
+static char log_path[80];
 static char spec[128];
 static int listener;
 static pid_t pid;
 static bool served;
+static bool logged;
 static struct sim_guest g;
 
 static void daemon_child(int ready)
 {
 	char number[16];
-	char *argv[] = { "rumpk", "--socket",	socket_path, "--disk",
-			 spec,	  "--ready-fd", number,	     NULL };
+	char *argv[] = { "rumpk",      "--socket", socket_path, "--disk", spec,
+			 "--ready-fd", number,	   "--op-log",	log_path, NULL };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(number, sizeof(number), "%d", ready);
-	_exit(rumpk_run(7, argv));
+	_exit(rumpk_run(logged ? 9 : 7, argv));
 }
 
 static int daemon_spawn(void)
@@ -74,10 +77,11 @@ static int daemon_wait(void)
 /* A device, when rumpk comes. */
 static void device_comes(void)
 {
+	struct pollfd p = { .fd = listener, .events = POLLIN };
 	int sock;
 
-	fcntl(listener, F_SETFL, 0);
-	sock = accept(listener, NULL, NULL);
+	assert_int_equal(poll(&p, 1, 20000), 1);
+	sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	assert_true(sock >= 0);
 	device_start(sock);
 	served = true;
@@ -116,6 +120,8 @@ static int setup(void **state)
 	snprintf(device_path, sizeof(device_path), "%s/device", dir);
 	snprintf(socket_path, sizeof(socket_path), "%s/s", dir);
 	snprintf(keeper_path, sizeof(keeper_path), "%s.keeper", socket_path);
+	snprintf(log_path, sizeof(log_path), "%s/log", dir);
+	logged = false;
 	snprintf(spec, sizeof(spec), "vhost=%s", device_path);
 	listener = unix_listen(device_path, SOCK_STREAM);
 	assert_true(listener >= 0);
@@ -139,6 +145,7 @@ static int teardown(void **state)
 		device_end();
 	close(listener);
 	unlink(device_path);
+	unlink(log_path);
 	for (i = 0; i < 500 && access(keeper_path, F_OK) == 0; i++)
 		usleep(10000);
 	return rmdir(dir);
@@ -319,6 +326,12 @@ static void reopened_by_an_operator(void **state)
 	assert_int_equal(daemon_wait(), 0);
 }
 
+static void reopened_below_a_log(void **state)
+{
+	logged = true;
+	reopened_by_an_operator(state);
+}
+
 /* With a fence what the former rumpk sent is over when the device answers. */
 static void comes_back_with_it(void **state)
 {
@@ -369,12 +382,19 @@ static void comes_back_to_another(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(blocks_go_through),  TEST(naps_while_a_device_works),
-		TEST(read_only_medium),	  TEST(device_resizes),
-		TEST(device_goes_away),	  TEST(device_is_rejected),
-		TEST(no_device),	  TEST(comes_back_without_it),
-		TEST(successor_serves),	  TEST(reopened_by_an_operator),
-		TEST(comes_back_with_it), TEST(comes_back_to_another),
+		TEST(blocks_go_through),
+		TEST(naps_while_a_device_works),
+		TEST(read_only_medium),
+		TEST(device_resizes),
+		TEST(device_goes_away),
+		TEST(device_is_rejected),
+		TEST(no_device),
+		TEST(comes_back_without_it),
+		TEST(successor_serves),
+		TEST(reopened_by_an_operator),
+		TEST(reopened_below_a_log),
+		TEST(comes_back_with_it),
+		TEST(comes_back_to_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
