@@ -44,7 +44,7 @@ cmp "$tmp/image" "$tmp/pattern" || fail "the image is not what the guest wrote"
 stop "$daemon" KILL 10 || true
 wait "$guest" || fail "the guest ended with $?: $(<"$tmp/out")"
 [[ $(tail -n 1 "$tmp/out") == failed ]] || fail "a write without a device went through"
-grep -q 'the device is broken: it closed the connection' "$logs/rumpk.log" ||
+grep -q 'the device is gone: it closed' "$logs/rumpk.log" ||
 	fail "rumpk does not say that the device has gone"
 cmp "$tmp/image" "$tmp/pattern" || fail "the image has changed afterwards"
 # The disk cannot be made durable any more, and rumpk says so.
