@@ -468,17 +468,28 @@ void fuzz_setup(void)
 	window = fuzz_map(window_fd, WINDOW_BYTES);
 }
 
+/* The driver's end of the one connection that there is. */
+static int hand_over(void *arg)
+{
+	int *sock = arg;
+	int fd = *sock;
+
+	*sock = -1;
+	return fd >= 0 ? fd : -ECONNREFUSED;
+}
+
 static struct hal *open_disk(struct fuzz_in *in)
 {
-	struct hal_virtio_options opt = {
+	int pair[2];
+	const struct hal_virtio_options opt = {
+		.connect = hand_over,
+		.arg = &pair[0],
 		.name = "fuzz",
 		.block = fuzz_u8(in) & 1 ? 4096 : 512,
 		.timeout_ms = 2000,
-		.fd = window_fd,
-		.base = window,
-		.length = WINDOW_BYTES,
+		.region[0] = { window_fd, window, WINDOW_BYTES },
+		.regions = 1,
 	};
-	int pair[2];
 
 	FUZZ_CHECK(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
 			       0, pair));
@@ -489,7 +500,6 @@ static struct hal *open_disk(struct fuzz_in *in)
 	dev.kick = -1;
 	dev.err = -1;
 	dev.honest = true;
-	opt.sock = pair[0];
 	return hal_virtio_open(&opt);
 }
 
