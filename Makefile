@@ -46,6 +46,11 @@ fuzz: ## fuzz every target for TIME=60 seconds (T=NAME: that one)
 	@scripts/setup fuzz
 	@scripts/fuzz $(T)
 
+.PHONY: model
+model: ## search the models of ring and recovery completely
+	@scripts/setup test
+	@scripts/model
+
 .PHONY: modules
 modules: ## the kernel modules, for KERNEL=6.1, 6.12 or the path of a kernel build tree
 	@scripts/modules $(KERNEL)

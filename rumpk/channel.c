@@ -241,10 +241,13 @@ static void channel_answer(struct valve_owner *owner, const struct nxblk_resp *r
  */
 void channel_start(struct cell_channel *ch)
 {
+	uint64_t former = *ch->kept_generation;
+
 	ch->owner.answer = channel_answer;
 	ch->valve.owner = &ch->owner;
-	ion_host_start(&ch->end, *ch->kept_generation);
-	*ch->kept_generation = ch->end.generation;
+	/* Kept first: who dies in between must not offer it a second time. */
+	*ch->kept_generation = former + 1;
+	ion_host_start(&ch->end, former);
 	channel_notify(ch);
 }
 

@@ -272,25 +272,6 @@ static int item_reconnect(const char *value, struct disk_options *d)
 	return 0;
 }
 
-static int item_fence(const char *value, struct disk_options *d)
-{
-	if (strcmp(value, "lock") != 0)
-		return bad(value, "fence must be lock");
-	d->fence = true;
-	return 0;
-}
-
-static int item_reconnect(const char *value, struct disk_options *d)
-{
-	uint64_t seconds;
-
-	if (parse_u64(value, &seconds) || !seconds || seconds > RECONNECT_MAX)
-		return bad(value,
-			   "reconnect must be a number of seconds from 1 to 86400");
-	d->reconnect = (unsigned int)seconds;
-	return 0;
-}
-
 /* Which of the items a disk can have this is, one bit each, and its value. */
 enum {
 	ITEM_RO = 1,
