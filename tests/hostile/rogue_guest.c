@@ -96,11 +96,8 @@ void expect_latch(struct channel *c, uint32_t reason)
 static const struct attack *find(const char *name)
 {
 	static const struct attack *const groups[] = {
-		request_attacks,
-		ring_attacks,
-		race_attacks,
-		handshake_attacks,
-		memory_attacks,
+		request_attacks,   ring_attacks,   race_attacks,
+		handshake_attacks, memory_attacks,
 	};
 	const struct attack *a;
 	unsigned int i;
