@@ -80,22 +80,24 @@ await is state live
 is held 0 && is latches 0 && idle || wrong "something is left of the denial"
 works
 
-# Removed while the host is alive: ended, drained, nothing is leaked.
-choose nxblk0
-echo requeue >$nexus/outage_timeout
+# Removed while one is held by a host that is alive: ended at once, drained, and
+# nothing is leaked.
 own_pages own 65536
+await is state refused
+is held 1 || wrong "$(cat $nexus/held) held before the removal"
 begin=$(now)
-echo ion0-0700-0 >$driver/unbind
+echo ion0-0700-1 >$driver/unbind
 ended_badly own
 [ $(($(now) - begin)) -le 20 ] || wrong "unbind took $(($(now) - begin)) s"
 dmesg | grep "pages leaked" && wrong "leaked although drained"
-echo ion0-0700-0 >$driver/bind
+echo ion0-0700-1 >$driver/bind
 await is state live
-await [ -b /dev/nxblk0 ]
+await [ -b /dev/$disk ]
 is leaked_pages 0 || wrong "$(cat $nexus/leaked_pages) pages leaked although drained"
 works
 
 # Removed while it is stopped.
+choose nxblk0
 own_pages own 65536
 echo stop-now
 sleep 1
@@ -107,7 +109,7 @@ ended_badly own
 echo continue-now
 echo ion0-0700-0 >$driver/bind
 await is state live
-await [ -b /dev/nxblk0 ]
+await [ -b /dev/$disk ]
 is leaked_pages 16 || wrong "$(cat $nexus/leaked_pages) pages leaked"
 works
 rmmod nexus_blk && rmmod nexus_ion || wrong "the modules do not unload"
@@ -128,6 +130,6 @@ on_exit eval 'kill -CONT "${host_pids[@]}" 2>/dev/null'
 converse obey --socket "$tmp/rogue.sock" --put "$tmp/guest.sh:/guest.sh" --timeout 200 -- sh /guest.sh
 no_kernel_complaint
 end_hosts
-# The first INFO, and none while the request was held.
-[[ $(grep -c '^channel 1 denies op' "$logs/rogue.log") == 1 ]] ||
+# One INFO for each of the two requests, and nothing more while they were held.
+[[ $(grep -c '^channel 1 denies op' "$logs/rogue.log") == 2 ]] ||
 	fail "asked for something while a request was held: $(grep denies "$logs/rogue.log" | tr '\n' ' ')"
