@@ -28,8 +28,8 @@ The host side:
   --hal file|mem|virtio images are opened by rumpk (file, the default), are memory,
                         or are served by a QEMU storage daemon, which is started
   --data bounce|zerocopy|auto
-                        how data reaches the guest's pages: copied from the window
-                        (the default), without a copy, or as the guest sees fit
+                        how data reaches the guest's pages: copied from the window,
+                        without a copy, or as the guest sees fit (the default)
   --window SIZE         size of the shared window
   --socket PATH         attach to a rumpk that already listens there
   --rumpk-arg ARG       one more argument for rumpk; repeatable
@@ -211,7 +211,7 @@ check_options() {
 	fi
 	default_disk
 	[[ $direct == no ]] || check_direct_disk
-	data=${data:-bounce}
+	data=${data:-auto}
 	for ((i = 0; i < ${#disk_kinds[@]}; i++)); do
 		check_disk "$i"
 	done
