@@ -43,6 +43,8 @@ enum hal_op {
  * @length: bytes left
  * @zeroes: the HAL's own: buffer of a step that writes zeroes
  * @error: 0 or a positive errno, valid in @done
+ * @unsynced: with @error: it was a sync that failed, so that what was done before,
+ *	and acknowledged, may be lost; valid in @done
  * @done: called exactly once
  */
 struct hal_io {
@@ -57,6 +59,7 @@ struct hal_io {
 	uint64_t length;
 	struct iovec zeroes;
 	int error;
+	bool unsynced;
 	void (*done)(struct hal_io *io);
 };
 

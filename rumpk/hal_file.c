@@ -8,6 +8,8 @@
  *   READ   READ again until all is there. In place with RWF_NOWAIT; what is not
  *          in the page cache goes through io_uring.
  *   WRITE  likewise; in place as long as it was seen to be quick.
+ *          When it must be durable: then SYNC, and not RWF_DSYNC, whose error would
+ *          not tell a write that had no room from data that is lost.
  *   ZERO   PUNCH (when it may deallocate) or RANGE; where the file system has
  *          neither, FILL writes zeroes; then SYNC when it must be durable.
  *   DISCARD  PUNCH.
@@ -93,10 +95,10 @@ static enum step io_first_step(const struct hal_io *io)
 	}
 }
 
-/* The whole range reads zero. */
-static void io_zeroed(struct hal_io *io)
+/* All is written, or reads zero. */
+static void io_written(struct hal_io *io)
 {
-	if (io->op == HAL_ZERO && io->durable)
+	if (io->durable && (io->op == HAL_WRITE || io->op == HAL_ZERO))
 		io->step = STEP_SYNC;
 	else
 		io_finish(io, 0);
@@ -112,7 +114,7 @@ static void io_after_transfer(struct hal_io *io, long res)
 	} else {
 		hal_advance(io, min_u64((uint64_t)res, io->length));
 		if (!io->length)
-			io_finish(io, 0);
+			io_written(io);
 	}
 }
 
@@ -124,7 +126,7 @@ static bool cannot_fallocate(long res)
 static void io_after_fallocate(struct hal_io *io, long res)
 {
 	if (!res) {
-		io_zeroed(io);
+		io_written(io);
 	} else if (!cannot_fallocate(res)) {
 		io_finish(io, (int)-res);
 	} else if (io->op == HAL_DISCARD) {
@@ -144,7 +146,7 @@ static void io_after_fill(struct hal_io *io, long res)
 	io->offset += (uint64_t)res;
 	io->length -= min_u64((uint64_t)res, io->length);
 	if (!io->length)
-		io_zeroed(io);
+		io_written(io);
 }
 
 /* Take the result of the present step and decide on the next. */
@@ -165,6 +167,7 @@ static void io_result(struct hal_io *io, long res)
 		io_after_fill(io, res);
 		break;
 	default:
+		io->unsynced = res < 0;
 		io_finish(io, (int)-res);
 		break;
 	}
@@ -182,11 +185,6 @@ static struct iovec *io_zero_iov(struct hal_io *io)
 	io->zeroes.iov_base = zeroes;
 	io->zeroes.iov_len = min_u64(io->length, ZERO_BYTES);
 	return &io->zeroes;
-}
-
-static int io_rw_flags(const struct hal_io *io)
-{
-	return io->op == HAL_WRITE && io->durable ? RWF_DSYNC : 0;
 }
 
 static long file_transfer(struct hal_file *f, struct hal_io *io, int flags)
@@ -209,7 +207,7 @@ static long file_in_place(struct hal_file *f, struct hal_io *io)
 
 	switch (io->step) {
 	case STEP_IO:
-		return file_transfer(f, io, io_rw_flags(io));
+		return file_transfer(f, io, 0);
 	case STEP_PUNCH:
 	case STEP_RANGE:
 		res = fallocate(f->img.fd, io_fallocate_mode(io), at,
@@ -250,9 +248,8 @@ static bool file_queue(struct hal_file *f, struct hal_io *io)
 			io_uring_prep_readv(sqe, fd, io->iov,
 					    (unsigned int)io->niov, io->offset);
 		else
-			io_uring_prep_writev2(sqe, fd, io->iov,
-					      (unsigned int)io->niov,
-					      io->offset, io_rw_flags(io));
+			io_uring_prep_writev(sqe, fd, io->iov,
+					     (unsigned int)io->niov, io->offset);
 		break;
 	case STEP_PUNCH:
 	case STEP_RANGE:
@@ -293,8 +290,6 @@ static bool file_write_now(struct hal_file *f, struct hal_io *io)
 	uint64_t limit = SLOW_NS + io->length / 1024 * SLOW_NS_PER_KIB;
 	uint64_t start;
 
-	if (io->durable)
-		return false;
 	if (f->penalty) {
 		f->penalty--;
 		return false;
@@ -338,6 +333,7 @@ static void file_submit(struct hal *hal, struct hal_io *io)
 	io->step = io_first_step(io);
 	io->blocking = false;
 	io->error = 0;
+	io->unsynced = false;
 	file_run(f, io);
 }
 

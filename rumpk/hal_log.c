@@ -131,6 +131,7 @@ static void log_done(struct hal_io *io)
 
 	log_end(l, io->op, g->id, io->error);
 	outer->error = io->error;
+	outer->unsynced = io->unsynced;
 	g->next = l->free;
 	l->free = g;
 	log_mirror(l);

@@ -94,6 +94,7 @@ static void mem_submit(struct hal *hal, struct hal_io *io)
 		break;
 	}
 	io->error = 0;
+	io->unsynced = false;
 	io->done(io);
 }
 

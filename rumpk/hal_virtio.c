@@ -50,6 +50,7 @@ static void vio_finish(struct hal_virtio *v, struct vio_request *r, int error)
 	v->busy--;
 	vio_count(v);
 	io->error = error;
+	io->unsynced = error && io->step == VIO_FLUSH;
 	io->done(io);
 }
 
@@ -397,6 +398,7 @@ static void vio_begin(struct hal_virtio *v, struct hal_io *io, enum vio_step ste
 	struct vio_request *r = v->free;
 
 	io->error = v->hal.lost ? EIO : r || step == VIO_END ? 0 : EBUSY;
+	io->unsynced = false;
 	if (io->error || step == VIO_END) {
 		io->done(io);
 		return;

@@ -281,8 +281,7 @@ static void note_sync_failure(struct valve *v, const struct valve_request *r)
 	struct valve_disk *disk = v->disk;
 	int error = r->io.error;
 
-	if (!error || disk->sync_failed || !needs_durability(disk, &r->req) ||
-	    hal_status(error) == NXBLK_S_NOSPC)
+	if (!error || !r->io.unsynced || disk->sync_failed)
 		return;
 	disk->sync_failed = true;
 	rumpk_log(RUMPK_ERROR, v->channel,
@@ -310,6 +309,9 @@ static void valve_done(struct hal_io *io)
 	struct valve *v = r->valve;
 	uint8_t status = hal_status(io->error);
 
+	/* No room for what had been acknowledged is no want of room any more. */
+	if (io->error && io->unsynced)
+		status = NXBLK_S_IOERR;
 	v->in_flight--;
 	note_sync_failure(v, r);
 	if (status == NXBLK_S_OK)

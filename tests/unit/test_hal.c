@@ -23,11 +23,25 @@
 
 #include "rumpk/hal.h"
 #include "rumpk/uring.h"
+#include "rumpk/util.h"
 
 #define BYTES (1u << 20)
 #define MOST_IO (128u << 10)
 #define OPS 3000
 #define PIECES 5
+
+/* In the place of the C library's: fails with this errno, as often as it says. */
+static int sync_error;
+static unsigned int syncs;
+
+int fdatasync(int fd)
+{
+	syncs++;
+	if (!sync_error)
+		return (int)syscall(SYS_fdatasync, fd);
+	errno = sync_error;
+	return -1;
+}
 
 struct op {
 	struct hal_io io;
@@ -336,6 +350,55 @@ static void no_space(void **state)
 	file_remove(hal, path);
 }
 
+static int durable(struct hal *hal, struct op *op, enum hal_op what)
+{
+	static uint8_t data[4096];
+
+	memset(op, 0, sizeof(*op));
+	op->io.op = what;
+	op->io.durable = true;
+	op->io.length = what == HAL_SYNC ? 0 : sizeof(data);
+	if (what == HAL_WRITE)
+		cut(op, data, sizeof(data));
+	return carry_out(hal, op);
+}
+
+/*
+ * Whether it is the write that fails or the sync: the latter takes with it what was
+ * acknowledged before, whatever the error is called.
+ */
+static void syncs_that_fail(void **state)
+{
+	static const int errors[] = { EIO, ENOSPC, EDQUOT };
+	static const enum hal_op ops[] = { HAL_SYNC, HAL_WRITE, HAL_ZERO };
+	const struct rlimit none = { 0, RLIM_INFINITY };
+	const struct rlimit free_again = { RLIM_INFINITY, RLIM_INFINITY };
+	char path[128];
+	struct hal *hal = file_disk("/dev/shm", true, path);
+	struct op op;
+	unsigned int i;
+	unsigned int j;
+
+	for (i = 0; i < ARRAY_SIZE(errors); i++) {
+		for (j = 0; j < ARRAY_SIZE(ops); j++) {
+			sync_error = errors[i];
+			assert_int_equal(durable(hal, &op, ops[j]), errors[i]);
+			assert_true(op.io.unsynced);
+			sync_error = 0;
+			syncs = 0;
+			assert_int_equal(durable(hal, &op, ops[j]), 0);
+			assert_false(op.io.unsynced);
+			assert_int_equal(syncs, 1);
+		}
+	}
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &none);
+	assert_int_equal(hal_status(durable(hal, &op, HAL_WRITE)), NXBLK_S_NOSPC);
+	setrlimit(RLIMIT_FSIZE, &free_again);
+	assert_false(op.io.unsynced);
+	file_remove(hal, path);
+}
+
 /* Zeroes where the file system can only be written to, too. */
 static void neighbours_stay(void **state)
 {
@@ -439,6 +502,7 @@ int main(void)
 		cmocka_unit_test(shrunken),
 		cmocka_unit_test(resized),
 		cmocka_unit_test(no_space),
+		cmocka_unit_test(syncs_that_fail),
 		cmocka_unit_test(neighbours_stay),
 		cmocka_unit_test(read_only_medium),
 		cmocka_unit_test(ring_is_restricted),

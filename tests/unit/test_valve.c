@@ -31,6 +31,7 @@ struct fake_disk {
 	unsigned int nheld;
 	bool hold;
 	int error;
+	bool unsynced;
 };
 
 struct bench {
@@ -55,6 +56,7 @@ static void fake_submit(struct hal *hal, struct hal_io *io)
 		return;
 	}
 	io->error = f->error;
+	io->unsynced = f->unsynced;
 	io->done(io);
 }
 
@@ -548,10 +550,15 @@ static void valve_latches_failed_syncs(void **state)
 	b->fake.error = EIO;
 	assert_int_equal(submit(b, &write), NXBLK_S_IOERR);
 	assert_false(b->disk.sync_failed);
-	b->fake.error = EOPNOTSUPP;
+	b->fake.error = ENOSPC;
+	assert_int_equal(submit(b, &fua), NXBLK_S_NOSPC);
+	assert_false(b->disk.sync_failed);
+	/* Room that is missing for what was acknowledged: that is lost. */
+	b->fake.unsynced = true;
 	assert_int_equal(submit(b, &flush), NXBLK_S_IOERR);
 	assert_true(b->disk.sync_failed);
 	b->fake.error = 0;
+	b->fake.unsynced = false;
 	submitted = b->fake.submitted;
 	assert_int_equal(submit(b, &flush), NXBLK_S_IOERR);
 	assert_int_equal(submit(b, &fua), NXBLK_S_IOERR);
