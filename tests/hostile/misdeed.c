@@ -304,6 +304,7 @@ static const struct misdeed misdeeds[] = {
 	{ .name = "req-far", .times = 1, .answer = req_far },
 
 	{ .name = "mute", .mute = true },
+	{ .name = "slow", .slow = true },
 	{ .name = "flips", .flips = true },
 	{ .name = "host-latch", .times = 1, .answer = host_latch },
 	{ .name = "restart", .times = 1, .answer = restart },

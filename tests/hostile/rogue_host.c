@@ -174,11 +174,20 @@ static void release(struct disk *d)
 	disk_answer(d, &rsp);
 }
 
+static bool is_kept(struct disk *d, const struct nxblk_req *req)
+{
+	if (req->flags & NXBLK_REQ_GPA)
+		return true;
+	return d->misdeed && d->misdeed->slow && !d->fired &&
+	       req->op == NXBLK_OP_WRITE && req->lba == TRIGGER_LBA &&
+	       ++d->fired;
+}
+
 static void take(struct disk *d, const struct nxblk_req *req)
 {
 	struct nxblk_resp rsp = right_answer(req, serve(d, req));
 
-	if (req->flags & NXBLK_REQ_GPA && !rsp.status) {
+	if (!rsp.status && is_kept(d, req)) {
 		keep(d, req);
 		return;
 	}

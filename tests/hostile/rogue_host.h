@@ -62,6 +62,7 @@ struct disk {
  * @mute: no doorbell of the channel is ever rung
  * @denies: once a request on the guest's own pages is kept, the guest is made to
  *	ask INFO, and that is denied
+ * @slow: the first WRITE of TRIGGER_LBA is kept, as one on the guest's own pages
  * @flush: @answer answers FLUSH and not a READ of TRIGGER_LBA
  * @flips: the directory goes wrong and right again all the time, each time in a
  *	new generation of the window, and the guest is told
@@ -79,6 +80,7 @@ struct misdeed {
 	void (*request)(struct disk *d, const struct nxblk_req *req);
 	bool mute;
 	bool denies;
+	bool slow;
 	bool flush;
 	bool flips;
 	bool foreign;
