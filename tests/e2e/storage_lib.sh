@@ -88,7 +88,7 @@ exchange_files() {
 
 	sha256sum "$tmp/fs" "$tmp/strict" >"$tmp/sums"
 	cell --hal virtio "$@" --disk "$tmp/fs" --format "$format" --block-size 4096 --ro \
-		--disk "$tmp/strict" --format "$format" --cap r -- sh -c '
+		--disk "$tmp/strict" --format "$format" --cap rm -- sh -c '
 		(set -- nxblk1; '"$READ_ONLY"') && (set -- nxblk0; '"$READ_ONLY"') || exit 10
 		'"$READ_EXT4" sh nxblk0 >"$tmp/read" || fail "the second guest failed at step $?"
 	cmp "$tmp/written" "$tmp/read" || fail "the second guest found other files"

@@ -26,7 +26,7 @@ filename=/dev/nxblk0
 filename=/dev/nxblk1
 JOBS
 
-cell --window 4M --size 32M --size 32M --fio --put "$tmp/jobs:/jobs" -- sh -c '
+cell --data bounce --window 4M --size 32M --size 32M --fio --put "$tmp/jobs:/jobs" -- sh -c '
 	fio --output=/out /jobs || { cat /out; exit 1; }
 	cat /sys/block/nxblk?/nexus/bounce_waits
 ' >"$tmp/out" || fail "$(<"$tmp/out")"

@@ -15,20 +15,31 @@ choose_accel() {
 	case $accel in
 	kvm) qemu_args+=(-accel kvm -cpu host) ;;
 	# Five-level page tables cost the emulator and bring nothing here.
-	tcg) qemu_args+=(-accel "tcg,thread=multi" -cpu "max,la57=off") ;;
+	tcg)
+		qemu_args+=(-accel "tcg,thread=multi" -cpu "max,la57=off")
+		clock_args=$(clock_of_tcg) || clock_args=
+		;;
 	esac
+}
+
+# The emulated counter is this machine's own. A guest that measures it while the
+# machine is busy can be wrong by a factor of forty, and live in fast motion.
+clock_of_tcg() {
+	local khz
+	khz=$("$NEXUS_BUILD/cell/tsc-khz") && echo "tsc_early_khz=$khz"
 }
 
 # With one possible processor QEMU drops the guest's memory barriers, which the
 # rings to the host cannot do without.  Hence two possible ones, at least.
 describe_machine() {
-	local text
+	local text clock_args=
+	choose_accel
 	qemu_args+=(
 		-name "guest=nexus-cell" -machine q35
 		-nodefaults -no-user-config -display none -no-reboot
 		-m "$((mem >> 20))M" -smp "$smp,maxcpus=$((smp < 2 ? 2 : smp))"
 		-kernel "$kernel_dir/vmlinuz" -initrd "$initramfs"
-		-append "console=ttyS0 tsc=reliable no_timer_check panic=-1 oops=panic ${append[*]-}"
+		-append "console=ttyS0 tsc=reliable no_timer_check $clock_args panic=-1 oops=panic ${append[*]-}"
 		-chardev "file,id=console,path=${log_dir//,/,,}/console.log" -serial chardev:console
 		-device "virtio-serial-pci,id=ports"
 		-fw_cfg "name=opt/nexus-block/cell,file=${run_dir//,/,,}/conf"
@@ -42,7 +53,6 @@ describe_machine() {
 		-device "virtserialport,bus=ports.0,nr=2,chardev=err,name=nexus.err"
 		-device "virtserialport,bus=ports.0,nr=3,chardev=report,name=nexus.report"
 	)
-	choose_accel
 	if [[ $interactive == yes ]]; then
 		qemu_args+=(
 			-chardev "stdio,id=terminal,signal=off"
