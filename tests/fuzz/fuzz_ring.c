@@ -155,8 +155,8 @@ static void look(unsigned int n, struct before *b)
 	b->cons = ch->end.req.cons;
 	b->rsp = ch->end.rsp.prod;
 	b->prod = guest[n].mine->req_prod;
-	b->requests = ch->valve.stats.requests;
-	b->stale = ch->valve.stats.stale;
+	b->requests = ch->valve.account->stats.requests;
+	b->stale = ch->valve.account->stats.stale;
 	for (i = 0; i < BATCH; i++)
 		b->req[i] = *request_at(n, b->cons + i);
 }
@@ -194,7 +194,7 @@ static void check_channel(unsigned int n, const struct before *b)
 {
 	const struct cell_channel *ch = &cell.channel[n];
 	const struct ion_host_end *e = &ch->end;
-	uint64_t requests = ch->valve.stats.requests - b->requests;
+	uint64_t requests = ch->valve.account->stats.requests - b->requests;
 	uint32_t taken = e->req.cons - b->cons;
 
 	FUZZ_CHECK(e->state < ION_HOST_STATE_COUNT);
