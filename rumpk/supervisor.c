@@ -19,8 +19,12 @@
 #define TICK_MS 250u
 /* Longer than a worker waits for one lock, see cell.c. */
 #define START_MS 15000u
-/* Who lived shorter died quickly; so many of those in a row are nothing yet. */
-#define QUICK_MS 1000u
+/*
+ * Who lived shorter died quickly; so many of those in a row are nothing yet. A
+ * guest that can crash its worker gets ten of them a second at most, and one a
+ * second when it does so at once.
+ */
+#define QUICK_MS 100u
 #define QUICK_FREE 5u
 #define BACKOFF_FIRST_MS 10u
 #define BACKOFF_MOST_MS 1000u
@@ -46,7 +50,7 @@ enum {
  * @died_ns: when the end of the one before was seen
  * @left: what the one before had under way
  * @quick: quick deaths in a row
- * @missed: bits of signals for the next worker
+ * @missed: bits of signals for the next worker that serves
  * @ticks_ms: when the last tick was
  * @seen: progress at the last tick
  * @still: ticks without progress
@@ -176,7 +180,6 @@ static void lose_worker(struct supervisor *s)
 static void start_worker(struct supervisor *s)
 {
 	int err;
-	int n;
 
 	safety_clear_worker(s->plan->ledger);
 	s->born_ms = now_ms();
@@ -197,10 +200,6 @@ static void start_worker(struct supervisor *s)
 		return;
 	}
 	s->started++;
-	for (n = 1; n < 32; n++)
-		if (s->missed & (1u << n))
-			kill(s->worker, n);
-	s->missed = 0;
 }
 
 static void describe_end(int status, char *text, size_t length)
@@ -275,12 +274,26 @@ static void on_stop(struct supervisor *s)
 	end(s, EXIT_FAILED);
 }
 
+/* One that serves hears it; one that does not yet may never. */
 static void pass_on(struct supervisor *s, int signal)
 {
-	if (s->worker > 0)
+	uint32_t phase =
+		__atomic_load_n(&s->plan->ledger->phase, __ATOMIC_RELAXED);
+
+	if (s->worker > 0 && phase != LEDGER_STARTING)
 		kill(s->worker, signal);
 	else
 		s->missed |= 1u << signal;
+}
+
+static void pass_on_missed(struct supervisor *s)
+{
+	int n;
+
+	for (n = 1; n < 32; n++)
+		if (s->missed & (1u << n))
+			kill(s->worker, n);
+	s->missed = 0;
 }
 
 /* An end that was asked for is known before the worker's is looked at. */
@@ -367,6 +380,7 @@ static void on_worker(struct supervisor *s)
 			on_first(s);
 		else
 			tell_restart(s);
+		pass_on_missed(s);
 		return;
 	}
 	/* Its end is seen by SIGCHLD; this would be readable until then. */
