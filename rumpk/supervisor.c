@@ -157,8 +157,11 @@ static int fork_worker(struct supervisor *s)
 		return err;
 	s->worker = fork();
 	err = s->worker < 0 ? -errno : 0;
-	if (s->worker == 0)
+	if (s->worker == 0) {
+		close(link[0]);
+		close(broker[0]);
 		be_worker(s, link[1], broker[1], parent);
+	}
 	close(link[1]);
 	close(broker[1]);
 	s->link = link[0];
