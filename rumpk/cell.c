@@ -187,7 +187,7 @@ static void disk_config(struct valve_disk *disk, const struct disk_options *d,
 	if (read_only)
 		config->flags |= NXBLK_CFG_READ_ONLY;
 	if (!d->strict) {
-		if (d->rights & CSPACE_DISCARD)
+		if (rights & CSPACE_DISCARD)
 			config->max_discard_sectors = MAX_DISCARD_SECTORS;
 		config->discard_granularity = NXBLK_MAX_BLOCK_SIZE;
 		config->max_write_zeroes_sectors = MAX_WRITE_ZEROES_SECTORS;

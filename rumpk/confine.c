@@ -168,7 +168,7 @@ static int allow_all(scmp_filter_ctx ctx)
 	for (i = 0; i < ARRAY_SIZE(allowed_fcntls) && !err; i++)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
 				       SCMP_A1(SCMP_CMP_EQ,
-					       (uint64_t)allowed_fcntls[i]));
+					       (uint64_t)allowed_fcntls[i], 0));
 	return err;
 }
 
@@ -192,15 +192,16 @@ static int allow_some(scmp_filter_ctx ctx)
 	/* The size of a block device. */
 	if (!err)
 		err = seccomp_rule_add(ctx, a, SCMP_SYS(ioctl), 1,
-				       SCMP_A1(SCMP_CMP_EQ, BLKGETSIZE64));
+				       SCMP_A1(SCMP_CMP_EQ, BLKGETSIZE64, 0));
 	/* A pair leads nowhere but to whom one of its ends is given. */
 	if (!err)
 		err = seccomp_rule_add(ctx, a, SCMP_SYS(socketpair), 1,
-				       SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+				       SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 	/* The heartbeat gets the serving thread out of a wait; abort(). */
 	if (!err)
 		err = seccomp_rule_add(ctx, a, SCMP_SYS(tgkill), 1,
-				       SCMP_A0(SCMP_CMP_EQ, (uint64_t)getpid()));
+				       SCMP_A0(SCMP_CMP_EQ, (uint64_t)getpid(),
+					       0));
 	return err;
 }
 
