@@ -11,6 +11,7 @@
 #include <liburing.h>
 #include <linux/capability.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,7 +112,8 @@ static void becomes_nothing_else(void)
 	denied(syscall(SYS_execveat, fd, "", argv, NULL, AT_EMPTY_PATH));
 	denied(syscall(SYS_fork));
 	denied(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
-	denied(syscall(SYS_clone3, NULL, 0));
+	denied(syscall(SYS_clone, CLONE_VM | SIGCHLD, 0, 0, 0, 0));
+	must(syscall(SYS_clone3, NULL, 0) == -1 && errno == ENOSYS);
 	denied(ptrace(PTRACE_ATTACH, getppid(), NULL, NULL));
 	denied(process_vm_readv(getppid(), &iov, 1, &iov, 1, 0));
 	denied(kill(getppid(), 0));
@@ -325,7 +327,7 @@ static void serves_the_rest(void)
 
 static int thread_runs;
 
-/* A thread that was there before is confined with the others. */
+/* A thread is confined with the others, whenever it began. */
 static void *open_later(void *arg)
 {
 	int *bell = arg;
@@ -347,6 +349,10 @@ static void threads_too(void)
 	while (!__atomic_load_n(&thread_runs, __ATOMIC_ACQUIRE))
 		sched_yield();
 	confine_all();
+	must(write(bell, &one, 8) == 8);
+	must(pthread_join(thread, NULL) == 0);
+	/* So is one that comes later. */
+	must(pthread_create(&thread, NULL, open_later, &bell) == 0);
 	must(write(bell, &one, 8) == 8);
 	must(pthread_join(thread, NULL) == 0);
 }
