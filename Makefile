@@ -51,6 +51,11 @@ model: ## search the models of ring and recovery completely
 	@scripts/setup test
 	@scripts/model
 
+.PHONY: bench-recovery
+bench-recovery: ## how fast a killed worker is replaced
+	@scripts/setup test
+	@scripts/bench-recovery
+
 .PHONY: modules
 modules: ## the kernel modules, for KERNEL=6.1, 6.12 or the path of a kernel build tree
 	@scripts/modules $(KERNEL)
@@ -69,4 +74,4 @@ clean: ## remove everything that was built in the tree (the cache stays)
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker.h"
 #include "hal_virtio.h"
 #include "oplog.h"
 #include "unix.h"
@@ -25,34 +26,19 @@
 #define FINISH_MS 10000u
 #define DEVICE_MS 2000u
 
-static struct hal *open_mem(struct cell *c, const struct disk_options *d,
-			    unsigned int nth, bool again, const uint8_t uuid[16])
+static struct hal *open_mem(const struct cell *c, const struct disk_options *d,
+			    unsigned int nth, const uint8_t uuid[16])
 {
-	uint8_t fresh[16];
 	struct stat st;
-	int err;
 
-	if (again) {
-		if (nth >= c->fds.nmem || fstat(c->fds.mem[nth], &st) < 0 ||
-		    (uint64_t)st.st_size != d->size) {
-			rumpk_error("--disk mem=%llu: is another disk than the window was laid out for; end the guest first",
-				    (unsigned long long)d->size);
-			return NULL;
-		}
-		return hal_mem_open(c->fds.mem[nth], d->size, d->read_only,
-				    d->block, uuid);
-	}
-	err = hal_mem_create(d->size, &c->fds.mem[nth]);
-	if (err || getrandom(fresh, sizeof(fresh), 0) != sizeof(fresh)) {
-		rumpk_error("disk of %llu bytes in memory: %s",
-			    (unsigned long long)d->size, strerror(-err));
+	if (nth >= c->fds.nmem || fstat(c->fds.mem[nth], &st) < 0 ||
+	    (uint64_t)st.st_size != d->size) {
+		rumpk_error("--disk mem=%llu: is another disk than the window was laid out for; end the guest first",
+			    (unsigned long long)d->size);
 		return NULL;
 	}
-	c->fds.nmem = nth + 1;
-	fresh[6] = (fresh[6] & 0x0f) | 0x40;
-	fresh[8] = (fresh[8] & 0x3f) | 0x80;
 	return hal_mem_open(c->fds.mem[nth], d->size, d->read_only, d->block,
-			    fresh);
+			    uuid);
 }
 
 static struct hal *open_file(const struct disk_options *d, bool again)
@@ -68,9 +54,13 @@ static struct hal *open_file(const struct disk_options *d, bool again)
 }
 
 /* Does not wait, not even where too many wait already. */
-static int connect_device(void *path)
+static int connect_device(void *arg)
 {
-	return unix_connect(path, SOCK_STREAM | SOCK_NONBLOCK);
+	const struct cell_device *device = arg;
+
+	if (device->broker >= 0)
+		return broker_connect(device->broker, device->number);
+	return unix_connect(device->path, SOCK_STREAM | SOCK_NONBLOCK);
 }
 
 static bool may_zero_copy(const struct cell *c, const struct disk_options *d)
@@ -82,12 +72,13 @@ static bool may_zero_copy(const struct cell *c, const struct disk_options *d)
  * What an earlier rumpk sent to a device may still be written, and without a
  * fence nothing says when it is over: the guest must not send it again.
  */
-static struct hal *open_vhost(const struct cell *c,
-			      const struct disk_options *d, bool again)
+static struct hal *open_vhost(struct cell *c, const struct disk_options *d,
+			      unsigned int n, bool again)
 {
+	struct cell_device *device = &c->device[n];
 	struct hal_virtio_options opt = {
 		.connect = connect_device,
-		.arg = d->path,
+		.arg = device,
 		.name = d->path,
 		.read_only = d->read_only,
 		.block = d->block,
@@ -100,6 +91,9 @@ static struct hal *open_vhost(const struct cell *c,
 		.regions = 1,
 	};
 
+	device->broker = c->broker;
+	device->number = n;
+	device->path = d->path;
 	/* A device sees the guest's RAM only when it may move data there. */
 	if (may_zero_copy(c, d))
 		opt.region[opt.regions++] =
@@ -113,14 +107,14 @@ static struct hal *open_vhost(const struct cell *c,
 }
 
 static struct hal *open_disk(struct cell *c, const struct disk_options *d,
-			     unsigned int *mem, bool again,
+			     unsigned int n, unsigned int *mem, bool again,
 			     const uint8_t uuid[16])
 {
 	if (d->vhost)
-		return open_vhost(c, d, again);
+		return open_vhost(c, d, n, again);
 	if (d->path)
 		return open_file(d, again);
-	return open_mem(c, d, (*mem)++, again, uuid);
+	return open_mem(c, d, (*mem)++, uuid);
 }
 
 static void ram_identity(const struct cell *c, const struct options *o,
@@ -178,10 +172,10 @@ static void disk_serial(struct nxblk_config *config, const char *serial)
 }
 
 static void disk_config(struct valve_disk *disk, const struct disk_options *d,
-			uint32_t max_sectors)
+			uint32_t rights, uint32_t max_sectors)
 {
 	struct nxblk_config *config = &disk->config;
-	bool read_only = disk->hal->info.read_only || !(d->rights & CSPACE_WRITE);
+	bool read_only = disk->hal->info.read_only || !(rights & CSPACE_WRITE);
 
 	disk->strict = d->strict;
 	config->zero_copy_min = d->data == DISK_ZERO_COPY;
@@ -193,7 +187,7 @@ static void disk_config(struct valve_disk *disk, const struct disk_options *d,
 	if (read_only)
 		config->flags |= NXBLK_CFG_READ_ONLY;
 	if (!d->strict) {
-		if (d->rights & CSPACE_DISCARD)
+		if (rights & CSPACE_DISCARD)
 			config->max_discard_sectors = MAX_DISCARD_SECTORS;
 		config->discard_granularity = NXBLK_MAX_BLOCK_SIZE;
 		config->max_write_zeroes_sectors = MAX_WRITE_ZEROES_SECTORS;
@@ -204,18 +198,15 @@ static void disk_config(struct valve_disk *disk, const struct disk_options *d,
 	disk_serial(config, d->serial);
 }
 
-static int disk_grant(struct cell *c, unsigned int n,
-		      const struct disk_options *d)
+static uint32_t disk_rights(const struct cell *c, unsigned int n)
 {
-	const struct cspace_cap cap = {
-		.kind = ION_KIND_BLK,
-		.instance = (uint16_t)n,
-		.rights = d->rights,
-		.first = d->first,
-		.last = d->last,
-	};
+	const struct ion_dir_entry *dir = &c->window.plan.dir[n];
+	struct cspace_cap cap;
 
-	return d->rights ? cspace_grant(&c->cspace, n, &cap) : 0;
+	if (!cspace_lookup(&c->authority->cspace, dir->cap_slot, dir->kind,
+			   dir->instance, &cap))
+		return 0;
+	return cap.rights;
 }
 
 static int open_op_log(const struct options *o, int *fd)
@@ -259,9 +250,9 @@ int cell_open_ram(struct cell *c, const struct options *o)
 
 /**
  * cell_open_disks - open, judge and fence all disks
- * @c: configured cell, with its record
+ * @c: configured cell, with its record and its safety state
  * @o: command line
- * @again: a keeper was there: the disks must be the same
+ * @again: the window was served before: the disks must be the same
  *
  * Return: 0, or -errno after a message.
  */
@@ -278,7 +269,7 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
 		const struct disk_options *d = &o->disk[i];
 		struct valve_disk *disk = &c->disk[i];
 
-		disk->hal = open_disk(c, d, &mem, again, rec->disk[i].uuid);
+		disk->hal = open_disk(c, d, i, &mem, again, rec->disk[i].uuid);
 		if (!disk->hal)
 			return -EINVAL;
 		disk_identity(disk, d, &id);
@@ -288,9 +279,11 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
 			return -EINVAL;
 		}
 		rec->disk[i] = id;
-		disk_config(disk, d, c->window.plan.max_sectors);
+		disk_config(disk, d, disk_rights(c, i),
+			    c->window.plan.max_sectors);
+		disk->sync_failed = c->authority->sync_failed[i] ||
+				    c->ledger->channel[i].sync_failed;
 		disk->zero_copy = may_zero_copy(c, d);
-		disk_grant(c, i, d);
 	}
 	return log_disks(c, o);
 }
@@ -300,7 +293,7 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
  * @c: zeroed
  * @o: command line
  *
- * Return: 0, or -EINVAL after a message.
+ * Return: 0, or -EINVAL when the window is too small for the disks.
  */
 int cell_configure(struct cell *c, const struct options *o)
 {
@@ -311,17 +304,16 @@ int cell_configure(struct cell *c, const struct options *o)
 	c->link.fd = -1;
 	c->fds.window = -1;
 	c->fds.record = -1;
+	c->fds.authority = -1;
+	c->fds.ledger = -1;
+	c->broker = -1;
 	c->count = o->disks;
 	err = qmp_init(&c->qmp, o->qmp, o->quit_on_reset);
 	if (err) {
 		rumpk_error("--qmp %s: %s", o->qmp, strerror(-err));
 		return err;
 	}
-	if (window_plan(&c->window.plan, o->window, o->disks))
-		return 0;
-	rumpk_error("--window %llu: too small for %u disks",
-		    (unsigned long long)o->window, o->disks);
-	return -EINVAL;
+	return window_plan(&c->window.plan, o->window, o->disks) ? 0 : -EINVAL;
 }
 
 static int channel_setup(struct cell *c, unsigned int i)
@@ -334,12 +326,12 @@ static int channel_setup(struct cell *c, unsigned int i)
 	ch->bell = c->fds.host[i];
 	ch->guest_bells = c->fds.guest;
 	ch->nguest = c->fds.nguest;
-	ch->kept_generation = &c->window.record->channel_generation[i];
 	ch->end.offered = NXBLK_F_INDIRECT | (c->disk[i].strict ? 0 : EXTENSIONS);
 	ch->end.max_depth = c->window.plan.depth;
 	ch->end.vectors = c->fds.nguest;
 	ion_host_bind(&ch->end, c->window.base, dir);
-	v->cspace = &c->cspace;
+	v->cspace = &c->authority->cspace;
+	v->account = &c->ledger->channel[i];
 	v->disk = &c->disk[i];
 	v->window = c->window.base;
 	v->ram = &c->ram;
@@ -352,15 +344,16 @@ static int channel_setup(struct cell *c, unsigned int i)
 }
 
 /**
- * cell_start - offer all channels to the guest
+ * cell_prepare - take what service needs, and start the heartbeat
  * @c: cell with its window mapped and its disks fenced
- * @again: the window was published before
+ *
+ * Nothing of the window is read before cell_start(): in between, the process can
+ * be confined.
  *
  * Return: 0, or -errno after a message.
  */
-int cell_start(struct cell *c, bool again)
+int cell_prepare(struct cell *c)
 {
-	uint8_t instance[16];
 	unsigned int i;
 	int err = 0;
 
@@ -369,11 +362,30 @@ int cell_start(struct cell *c, bool again)
 		if (!err)
 			err = hal_start(c->disk[i].hal, 2 * c->window.plan.depth);
 	}
-	if (!err && getrandom(instance, sizeof(instance), 0) < 0)
-		err = -errno;
-	if (err) {
+	if (!err)
+		err = beat_start(&c->beat,
+				 (struct ion_host_header *)c->window.base,
+				 &c->ledger->beat);
+	if (err)
 		rumpk_error("cannot start: %s", strerror(-err));
-		return err;
+	return err;
+}
+
+/**
+ * cell_start - offer all channels to the guest
+ * @c: prepared cell
+ * @again: the window was published before
+ *
+ * Return: 0, or -errno after a message.
+ */
+int cell_start(struct cell *c, bool again)
+{
+	uint8_t instance[16];
+	unsigned int i;
+
+	if (getrandom(instance, sizeof(instance), 0) < 0) {
+		rumpk_error("cannot start: %s", strerror(errno));
+		return -EIO;
 	}
 	guard_apply(c);
 	for (i = 0; i < c->count; i++) {
@@ -384,7 +396,7 @@ int cell_start(struct cell *c, bool again)
 		window_restart(&c->window);
 	else
 		window_publish(&c->window, instance);
-	return beat_start(&c->beat, (struct ion_host_header *)c->window.base);
+	return 0;
 }
 
 static void disk_resize(struct cell *c, unsigned int i)

@@ -9,26 +9,41 @@
 
 #include "beat.h"
 #include "channel.h"
-#include "cspace.h"
 #include "keeper.h"
 #include "options.h"
 #include "poller.h"
 #include "qmp.h"
 #include "ram.h"
+#include "safety.h"
 #include "valve.h"
 #include "window.h"
+
+/**
+ * struct cell_device - what a disk's device is connected to by
+ * @broker: who connects; -1: this process itself
+ * @number: of the disk, for the broker
+ * @path: of its socket
+ */
+struct cell_device {
+	int broker;
+	unsigned int number;
+	const char *path;
+};
 
 /**
  * struct cell - a cell
  * @window: shared with the guest
  * @fds: what the keeper holds as well
- * @link: to the keeper
+ * @link: to the keeper, by way of the supervisor
  * @ram: the guest's, or none
  * @qmp: keeps a reset of the guest waiting
  * @qmp_looked: when, in milliseconds
  * @stopped: when the guest's machine stopped to reset or to end, in milliseconds;
  *	0: it has not
- * @cspace: what the guest may do
+ * @broker: to the supervisor, broker_connect(); -1: none
+ * @authority: what the guest may do
+ * @ledger: what outlives this process
+ * @device: of those disks that have one
  * @disk: the disks
  * @channel: one a disk
  * @count: of them
@@ -49,7 +64,10 @@ struct cell {
 	struct qmp qmp;
 	uint64_t qmp_looked;
 	uint64_t stopped;
-	struct cspace cspace;
+	int broker;
+	const struct authority *authority;
+	struct ledger *ledger;
+	struct cell_device device[WINDOW_MAX_DISKS];
 	struct valve_disk disk[WINDOW_MAX_DISKS];
 	struct cell_channel channel[WINDOW_MAX_DISKS];
 	unsigned int count;
@@ -64,6 +82,7 @@ struct cell {
 };
 
 int cell_configure(struct cell *c, const struct options *o);
+int cell_prepare(struct cell *c);
 int cell_start(struct cell *c, bool again);
 int cell_loop(struct cell *c);
 int cell_finish(struct cell *c);

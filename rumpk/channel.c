@@ -47,7 +47,7 @@ static void channel_ring(struct cell_channel *ch, unsigned int vector)
 	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT))
 		return;
 	if (write(ch->guest_bells[vector], &one, sizeof(one)) == sizeof(one))
-		ch->valve.stats.doorbells_out++;
+		ch->valve.account->stats.doorbells_out++;
 }
 
 /**
@@ -79,7 +79,7 @@ static void channel_line(struct cell_channel *ch, enum rumpk_level level,
 
 static void channel_latched(struct cell_channel *ch)
 {
-	ch->valve.stats.latches++;
+	ch->valve.account->stats.latches++;
 	channel_line(ch, RUMPK_WARN, "latched");
 	channel_notify(ch);
 }
@@ -106,9 +106,9 @@ static void channel_live(struct cell_channel *ch)
 /* A guest that asks again, or is gone: nothing of the old life is answered. */
 static void channel_drained(struct cell_channel *ch)
 {
-	*ch->kept_generation = ch->end.generation + 1;
+	ch->valve.account->generation = ch->end.generation + 1;
 	ion_host_drained(&ch->end);
-	ch->valve.stats.resets++;
+	ch->valve.account->stats.resets++;
 	channel_line(ch, RUMPK_INFO, "ready");
 	channel_notify(ch);
 }
@@ -241,12 +241,12 @@ static void channel_answer(struct valve_owner *owner, const struct nxblk_resp *r
  */
 void channel_start(struct cell_channel *ch)
 {
-	uint64_t former = *ch->kept_generation;
+	uint64_t former = ch->valve.account->generation;
 
 	ch->owner.answer = channel_answer;
 	ch->valve.owner = &ch->owner;
 	/* Kept first: who dies in between must not offer it a second time. */
-	*ch->kept_generation = former + 1;
+	ch->valve.account->generation = former + 1;
 	ion_host_start(&ch->end, former);
 	channel_notify(ch);
 }
@@ -288,6 +288,6 @@ void channel_take_bell(struct cell_channel *ch)
 	/* The guest's side can make the description blocking; this read is not. */
 	if (preadv2(ch->bell, &iov, 1, -1, RWF_NOWAIT) != sizeof(rung))
 		return;
-	ch->valve.stats.doorbells_in += rung;
+	ch->valve.account->stats.doorbells_in += rung;
 	ch->idle_bells++;
 }

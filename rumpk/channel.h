@@ -22,7 +22,6 @@
  * @bell: eventfd that the guest rings
  * @guest_bells: eventfds that ring the guest
  * @nguest: of them
- * @kept_generation: where the last generation is kept across a restart
  * @lines: limits the lines about its life
  * @idle_bells: doorbells in a row that brought no work
  * @muted: its doorbell is not listened to for a while
@@ -37,7 +36,6 @@ struct cell_channel {
 	int bell;
 	const int *guest_bells;
 	unsigned int nguest;
-	uint64_t *kept_generation;
 	struct rumpk_ratelimit lines;
 	unsigned int idle_bells;
 	bool muted;

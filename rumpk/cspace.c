@@ -29,9 +29,10 @@ int cspace_grant(struct cspace *cs, unsigned int slot,
 	s = &cs->slot[slot];
 	if (cspace_valid(s))
 		return -EBUSY;
+	/* Invalid until the last store: no reader takes half a capability. */
 	s->cap = *cap;
-	s->granted = ++cs->epoch;
-	s->current = s->granted;
+	__atomic_store_n(&s->granted, ++cs->epoch, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->current, s->granted, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -73,8 +74,26 @@ int cspace_revoke(struct cspace *cs, unsigned int slot)
 {
 	if (slot >= CSPACE_SLOTS || !cspace_valid(&cs->slot[slot]))
 		return -ENOENT;
-	cs->slot[slot].current = ++cs->epoch;
+	__atomic_store_n(&cs->slot[slot].current, ++cs->epoch, __ATOMIC_SEQ_CST);
 	return 0;
+}
+
+/*
+ * The slots may be another process's, which changes them meanwhile: who copies
+ * a capability and finds the slot's epochs as before has a copy that was valid
+ * as a whole. A narrowing may be seen in part; each part is within what was
+ * allowed a moment before.
+ */
+static bool cspace_copy(const struct cspace_slot *s, struct cspace_cap *copy)
+{
+	/* Pairs with the stores in cspace_grant() and cspace_revoke(). */
+	uint64_t current = __atomic_load_n(&s->current, __ATOMIC_ACQUIRE);
+
+	if (!current || __atomic_load_n(&s->granted, __ATOMIC_ACQUIRE) != current)
+		return false;
+	*copy = s->cap;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return __atomic_load_n(&s->current, __ATOMIC_RELAXED) == current;
 }
 
 /**
@@ -83,19 +102,17 @@ int cspace_revoke(struct cspace *cs, unsigned int slot)
  * @slot: index as a guest named it
  * @kind: of the channel on which it was named
  * @instance: of the channel on which it was named
+ * @copy: filled
  *
- * Return: the capability; NULL when the slot does not exist, is empty or
- * revoked, or names another channel.
+ * Return: @copy; NULL when the slot does not exist, is empty or revoked, or
+ * names another channel.
  */
-const struct cspace_cap *cspace_lookup(const struct cspace *cs, unsigned int slot,
-				       uint16_t kind, uint16_t instance)
+const struct cspace_cap *cspace_lookup(const struct cspace *cs,
+				       unsigned int slot, uint16_t kind,
+				       uint16_t instance, struct cspace_cap *copy)
 {
-	const struct cspace_slot *s;
-
-	if (slot >= CSPACE_SLOTS)
+	if (slot >= CSPACE_SLOTS || !cspace_copy(&cs->slot[slot], copy) ||
+	    copy->kind != kind || copy->instance != instance)
 		return NULL;
-	s = &cs->slot[slot];
-	if (!cspace_valid(s) || s->cap.kind != kind || s->cap.instance != instance)
-		return NULL;
-	return &s->cap;
+	return copy;
 }

@@ -2,7 +2,8 @@
 /*
  * The cell's CSpace: what a guest may do, in 64 slots. Empty by default; a
  * holder can only narrow what it was granted; a revocation holds from the next
- * lookup on.
+ * lookup on. One process changes it; others that serve the guest map it
+ * read-only, and may look while it is changed.
  */
 #ifndef RUMPK_CSPACE_H
 #define RUMPK_CSPACE_H
@@ -64,7 +65,8 @@ int cspace_narrow(struct cspace *cs, unsigned int slot, uint32_t rights,
 		  uint64_t first, uint64_t last);
 int cspace_revoke(struct cspace *cs, unsigned int slot);
 const struct cspace_cap *cspace_lookup(const struct cspace *cs, unsigned int slot,
-				       uint16_t kind, uint16_t instance);
+				       uint16_t kind, uint16_t instance,
+				       struct cspace_cap *copy);
 
 /**
  * cspace_covers - does a capability's range contain sectors

@@ -56,7 +56,7 @@ void guard_apply(struct cell *c)
 		if (disks & 1u << i)
 			ch->end.offered |= NXBLK_F_ZERO_COPY;
 	}
-	c->window.record->zero_copy = disks;
+	c->ledger->zero_copy = disks;
 }
 
 /* Nothing that the guest asked for is begun any more, nor answered. */
@@ -140,7 +140,7 @@ int guard_again(struct cell *c)
 		poll(&p, 1, LOOK_MS);
 		qmp_look(&c->qmp, now_ms(), true);
 	}
-	lost = c->window.record->zero_copy & ~zero_copy_disks(c);
+	lost = c->ledger->zero_copy & ~zero_copy_disks(c);
 	if (!lost)
 		return 0;
 	rumpk_error("disk %d: zero copy was offered to the guest that is there and cannot be taken back: see that --ram, --qmp, cap= and data= are as before and QEMU answers, or end the guest first",

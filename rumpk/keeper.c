@@ -8,13 +8,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "keeper_msg.h"
+#include "shed.h"
 #include "unix.h"
 #include "util.h"
 
@@ -111,6 +111,8 @@ static unsigned int keeper_gather(const struct keeper_fds *f, int *fds)
 
 	fds[n++] = f->window;
 	fds[n++] = f->record;
+	fds[n++] = f->authority;
+	fds[n++] = f->ledger;
 	memcpy(fds + n, f->host, f->nhost * sizeof(int));
 	n += f->nhost;
 	memcpy(fds + n, f->guest, f->nguest * sizeof(int));
@@ -124,6 +126,7 @@ static void keeper_welcome(struct keeper *k, int fd, pid_t pid)
 	const struct keeper_fds *f = k->spec->fds;
 	struct keeper_hello hello = {
 		.magic = KEEPER_MAGIC,
+		.version = KEEPER_VERSION,
 		.nhost = f->nhost,
 		.nguest = f->nguest,
 		.nmem = f->nmem,
@@ -142,7 +145,10 @@ static void keeper_welcome(struct keeper *k, int fd, pid_t pid)
 
 static void keeper_accept_rumpk(struct keeper *k)
 {
-	struct keeper_hello busy = { .magic = KEEPER_MAGIC };
+	struct keeper_hello busy = {
+		.magic = KEEPER_MAGIC,
+		.version = KEEPER_VERSION,
+	};
 	pid_t pid;
 	int fd = accept4(k->spec->listen_rumpk, NULL, NULL,
 			 SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -183,14 +189,6 @@ static void keeper_round(struct keeper *k)
 		keeper_accept_guest(k);
 }
 
-static int compare_ints(const void *a, const void *b)
-{
-	int x = *(const int *)a;
-	int y = *(const int *)b;
-
-	return (x > y) - (x < y);
-}
-
 /*
  * Let go of everything else: an image held here would outlive its lock, and a
  * pipe that somebody reads until its end would never end.
@@ -199,8 +197,6 @@ static void keeper_shed(struct keeper *k)
 {
 	int keep[UNIX_MAX_FDS + 3];
 	unsigned int n = keeper_gather(k->spec->fds, keep);
-	unsigned int from = 3;
-	unsigned int i;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	dup2(null, 0);
@@ -209,13 +205,7 @@ static void keeper_shed(struct keeper *k)
 	keep[n++] = k->spec->listen_guest;
 	keep[n++] = k->spec->listen_rumpk;
 	keep[n++] = k->rumpk;
-	qsort(keep, n, sizeof(*keep), compare_ints);
-	for (i = 0; i < n; i++) {
-		if ((unsigned int)keep[i] > from)
-			close_range(from, (unsigned int)keep[i] - 1, 0);
-		from = (unsigned int)keep[i] + 1;
-	}
-	close_range(from, ~0u, 0);
+	close_all_but(keep, n);
 }
 
 /* Not stopped by what stops a terminal's or a service's other processes. */

@@ -28,6 +28,8 @@
  * struct keeper_fds - what the keeper holds
  * @window: the window
  * @record: memory that rumpk alone uses: what the window was laid out for
+ * @authority: likewise: what the guest may do (safety.h)
+ * @ledger: likewise: what workers go on from (safety.h)
  * @nhost: doorbells of the host
  * @nguest: doorbells of the guest
  * @nmem: memory disks
@@ -38,6 +40,8 @@
 struct keeper_fds {
 	int window;
 	int record;
+	int authority;
+	int ledger;
 	unsigned int nhost;
 	unsigned int nguest;
 	unsigned int nmem;

@@ -33,14 +33,16 @@ static int keeper_unpack(const struct keeper_hello *hello, const int *fds,
 	if (hello->nhost > IVSHMEM_MAX_VECTORS ||
 	    hello->nguest > IVSHMEM_MAX_VECTORS ||
 	    hello->nmem > KEEPER_MAX_DISKS ||
-	    nfds != 2 + hello->nhost + hello->nguest + hello->nmem)
+	    nfds != KEEPER_MEMORIES + hello->nhost + hello->nguest + hello->nmem)
 		return -EPROTO;
 	f->window = fds[0];
 	f->record = fds[1];
+	f->authority = fds[2];
+	f->ledger = fds[3];
 	f->nhost = hello->nhost;
 	f->nguest = hello->nguest;
 	f->nmem = hello->nmem;
-	fds += 2;
+	fds += KEEPER_MEMORIES;
 	memcpy(f->host, fds, f->nhost * sizeof(int));
 	fds += f->nhost;
 	memcpy(f->guest, fds, f->nguest * sizeof(int));
@@ -71,7 +73,8 @@ static int keeper_greet(int sock, struct keeper_link *link,
 		return (int)n;
 	*holder = hello.holder;
 	err = -EPROTO;
-	if (n == sizeof(hello) && hello.magic == KEEPER_MAGIC)
+	if (n == sizeof(hello) && hello.magic == KEEPER_MAGIC &&
+	    hello.version == KEEPER_VERSION)
 		err = hello.holder ? -EBUSY : keeper_unpack(&hello, fds, nfds, f);
 	if (err) {
 		close_all(fds, nfds);
@@ -90,7 +93,8 @@ static int keeper_greet(int sock, struct keeper_link *link,
  * @holder: filled on -EBUSY
  *
  * Return: 0; -ENOENT without a socket, -ECONNREFUSED with a dead keeper's; -EBUSY
- * when another rumpk is attached; another -errno.
+ * when another rumpk is attached; -EPROTO when it is of another version; another
+ * -errno.
  */
 int keeper_attach(const char *path, struct keeper_link *link,
 		  struct keeper_fds *fds, pid_t *holder)
@@ -164,6 +168,8 @@ void keeper_close_fds(struct keeper_fds *fds)
 {
 	close_fd(&fds->window);
 	close_fd(&fds->record);
+	close_fd(&fds->authority);
+	close_fd(&fds->ledger);
 	close_all(fds->host, fds->nhost);
 	close_all(fds->guest, fds->nguest);
 	close_all(fds->mem, fds->nmem);

@@ -167,7 +167,7 @@ void place_close(struct keeper_spec *spec)
 
 /**
  * place_release - let the next rumpk look
- * @p: place
+ * @p: place; releasing it once more does nothing
  */
 void place_release(struct place *p)
 {
@@ -176,4 +176,6 @@ void place_release(struct place *p)
 	free(p->absolute_keeper);
 	free(p->absolute_window);
 	close_fd(&p->lock);
+	memset(p, 0, sizeof(*p));
+	p->lock = -1;
 }

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "broker.h"
 #include "log.h"
 #include "unix.h"
 #include "util.h"
@@ -268,7 +269,10 @@ static void qmp_connect(struct qmp *q)
 	bool soon = q->verdict == QMP_PENDING;
 	struct epoll_event ev = { .events = EPOLLIN };
 
-	q->sock = unix_connect(q->path, SOCK_STREAM | SOCK_NONBLOCK);
+	if (q->broker >= 0)
+		q->sock = broker_connect(q->broker, BROKER_QMP);
+	else
+		q->sock = unix_connect(q->path, SOCK_STREAM | SOCK_NONBLOCK);
 	if (q->sock >= 0 &&
 	    epoll_ctl(q->event_fd, EPOLL_CTL_ADD, q->sock, &ev) < 0)
 		close_fd(&q->sock);
@@ -369,12 +373,15 @@ void qmp_guest_left(struct qmp *q)
 int qmp_init(struct qmp *q, const char *path, bool quit_on_reset)
 {
 	q->sock = -1;
+	q->broker = -1;
 	q->event_fd = -1;
 	if (!path)
 		return 0;
 	q->event_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (q->event_fd < 0)
 		return -errno;
+	/* It wants a file, which may be out of reach later. */
+	json_object_seed(0);
 	q->path = path;
 	q->quit_on_reset = quit_on_reset;
 	return 0;

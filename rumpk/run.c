@@ -10,20 +10,49 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cell.h"
-#include "confine.h"
+#include "hal.h"
 #include "place.h"
-#include "unix.h"
+#include "shed.h"
+#include "supervisor.h"
 #include "util.h"
 #include "version.h"
+#include "worker.h"
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
+
+/**
+ * struct service - all that makes up a cell before anybody serves it
+ * @o: command line
+ * @place: where the cell is found; locked until it is served
+ * @fds: what the keeper holds
+ * @link: to the keeper
+ * @record: mapped
+ * @authority: mapped
+ * @ledger: mapped
+ * @again: a keeper was there
+ * @pid_written: --pid-file is ours
+ * @inherited: descriptors that this process was started with
+ * @ninherited: of them
+ */
+struct service {
+	const struct options *o;
+	struct place place;
+	struct keeper_fds fds;
+	struct keeper_link link;
+	struct window_record *record;
+	struct authority *authority;
+	struct ledger *ledger;
+	bool again;
+	bool pid_written;
+	int inherited[WORKER_MAX_INHERITED];
+	unsigned int ninherited;
+};
 
 static int make_bells(int *fds, unsigned int n, unsigned int *made)
 {
@@ -35,9 +64,10 @@ static int make_bells(int *fds, unsigned int n, unsigned int *made)
 	return 0;
 }
 
-static int make_window(struct cell *c, const struct options *o)
+static int make_window(struct service *s)
 {
-	int err = window_create(o->window, o->window_file, &c->fds.window);
+	const struct options *o = s->o;
+	int err = window_create(o->window, o->window_file, &s->fds.window);
 
 	if (!err)
 		return 0;
@@ -51,125 +81,148 @@ static int make_window(struct cell *c, const struct options *o)
 	return err;
 }
 
-static int make_private(struct cell *c, const struct options *o)
+static int make_private(struct service *s)
 {
-	int err = window_create_record(&c->fds.record);
+	struct keeper_fds *f = &s->fds;
+	int err = window_create_record(&f->record);
 
 	if (!err)
-		err = make_bells(c->fds.host, o->disks, &c->fds.nhost);
+		err = safety_create(&f->authority, &f->ledger);
 	if (!err)
-		err = make_bells(c->fds.guest, o->disks + 1, &c->fds.nguest);
+		err = make_bells(f->host, s->o->disks, &f->nhost);
+	if (!err)
+		err = make_bells(f->guest, s->o->disks + 1, &f->nguest);
 	if (err)
-		rumpk_error("doorbells: %s", strerror(-err));
+		rumpk_error("memory and doorbells: %s", strerror(-err));
 	return err;
 }
 
-static int map_window(struct cell *c, const struct options *o)
+/* They outlive every worker, so none makes them. */
+static int make_memory_disk(struct service *s, unsigned int n)
 {
-	int err = window_map(&c->window, c->fds.window, c->fds.record, o->window);
+	uint64_t size = s->o->disk[n].size;
+	uint8_t *uuid = s->record->disk[n].uuid;
+	int err = hal_mem_create(size, &s->fds.mem[s->fds.nmem]);
 
+	if (!err)
+		s->fds.nmem++;
+	if (!err && getrandom(uuid, 16, 0) != 16)
+		err = -EIO;
 	if (err)
-		rumpk_error("window cannot be mapped: %s", strerror(-err));
+		rumpk_error("disk of %llu bytes in memory: %s",
+			    (unsigned long long)size, strerror(-err));
+	uuid[6] = (uuid[6] & 0x0f) | 0x40;
+	uuid[8] = (uuid[8] & 0x3f) | 0x80;
 	return err;
 }
 
-/* From here on the keeper answers for sockets and window file. */
-static int start_keeper(struct cell *c, struct place *place)
+static int make_memory_disks(struct service *s)
 {
-	struct keeper_spec spec = { .fds = &c->fds };
-	int err;
+	unsigned int i;
+	int err = 0;
 
-	if (place_listen(place, &spec))
-		return EXIT_USAGE;
-	err = keeper_spawn(&spec, &c->link);
-	place_close(&spec);
-	if (!err)
+	for (i = 0; i < s->o->disks && !err; i++)
+		if (!s->o->disk[i].path)
+			err = make_memory_disk(s, i);
+	return err;
+}
+
+static int map_state(struct service *s)
+{
+	s->record = window_map_record(s->fds.record);
+	s->authority = safety_map_authority(s->fds.authority);
+	s->ledger = safety_map_ledger(s->fds.ledger);
+	if (s->record && s->authority && s->ledger)
 		return 0;
-	rumpk_error("cannot start the keeper: %s", strerror(-err));
-	unlink(place->absolute_socket);
-	unlink(place->absolute_keeper);
-	return EXIT_FAILED;
+	rumpk_error("--socket %s: what its keeper holds cannot be used: %s",
+		    s->o->socket, strerror(errno));
+	return -EIO;
 }
 
-static int prepare_fresh(struct cell *c, const struct options *o,
-			 struct place *place)
+static int start_fresh(struct service *s)
 {
-	if (make_private(c, o) || map_window(c, o))
+	const struct options *o = s->o;
+
+	if (make_window(s))
+		return EXIT_USAGE;
+	if (make_private(s) || map_state(s))
 		return EXIT_FAILED;
-	if (cell_open_disks(c, o, false))
+	if (make_memory_disks(s))
 		return EXIT_USAGE;
-	c->window.record->length = o->window;
-	c->window.record->count = o->disks;
-	return start_keeper(c, place);
+	s->record->length = o->window;
+	s->record->count = o->disks;
+	return 0;
 }
 
-static int start_fresh(struct cell *c, const struct options *o,
-		       struct place *place)
+static int start_again(struct service *s)
 {
-	int status;
-
-	if (make_window(c, o))
-		return EXIT_USAGE;
-	status = prepare_fresh(c, o, place);
-	if (status && o->window_file)
-		unlink(o->window_file);
-	if (status)
-		return status;
-	return cell_start(c, false) ? EXIT_FAILED : 0;
-}
-
-static int start_again(struct cell *c, const struct options *o)
-{
-	struct window_record *rec;
+	const struct options *o = s->o;
 	struct stat st;
 
-	if (fstat(c->fds.window, &st) < 0 || (uint64_t)st.st_size != o->window) {
+	s->again = true;
+	if (fstat(s->fds.window, &st) < 0 || (uint64_t)st.st_size != o->window) {
 		rumpk_error("--window %llu: the guest's window has %llu bytes; end the guest first",
 			    (unsigned long long)o->window,
 			    (unsigned long long)st.st_size);
 		return EXIT_USAGE;
 	}
-	if (map_window(c, o))
+	if (map_state(s))
 		return EXIT_FAILED;
-	rec = c->window.record;
-	if (rec->count != o->disks || c->fds.nhost != o->disks) {
+	if (s->record->count != o->disks || s->fds.nhost != o->disks) {
 		rumpk_error("--disk: given %u times, but the guest's window was laid out for %u; end the guest first",
-			    o->disks, rec->count);
+			    o->disks, s->record->count);
 		return EXIT_USAGE;
 	}
-	if (cell_open_disks(c, o, true))
-		return EXIT_USAGE;
-	c->guest = c->link.guest;
-	if (c->guest && guard_again(c))
-		return EXIT_FAILED;
-	rumpk_info("serving a window that is there already, guest %s",
-		   c->guest ? "attached" : "not attached");
-	return cell_start(c, true) ? EXIT_FAILED : 0;
+	return 0;
 }
 
-static int attach_or_start(struct cell *c, const struct options *o,
-			   struct place *place)
+static int attach_or_start(struct service *s)
 {
+	const struct options *o = s->o;
 	pid_t holder = 0;
-	int err = keeper_attach(place->keeper, &c->link, &c->fds, &holder);
+	int err = keeper_attach(s->place.keeper, &s->link, &s->fds, &holder);
 
 	if (!err)
-		return start_again(c, o);
+		return start_again(s);
 	if (err == -EBUSY) {
 		rumpk_error("--socket %s: served by another rumpk (pid %d)",
 			    o->socket, (int)holder);
 		return EXIT_USAGE;
+	}
+	if (err == -EPROTO) {
+		rumpk_error("--socket %s: its keeper is of another version; end the guest first",
+			    o->socket);
+		return EXIT_FAILED;
 	}
 	if (err != -ENOENT && err != -ECONNREFUSED) {
 		rumpk_error("--socket %s: its keeper does not answer: %s",
 			    o->socket, strerror(-err));
 		return EXIT_FAILED;
 	}
-	return start_fresh(c, o, place);
+	return start_fresh(s);
 }
 
-static int write_pid(const char *path)
+/* From here on the keeper answers for sockets and window file. */
+static int start_keeper(struct service *s)
 {
+	struct keeper_spec spec = { .fds = &s->fds };
+	int err;
+
+	if (place_listen(&s->place, &spec))
+		return EXIT_USAGE;
+	err = keeper_spawn(&spec, &s->link);
+	place_close(&spec);
+	if (!err)
+		return 0;
+	rumpk_error("cannot start the keeper: %s", strerror(-err));
+	unlink(s->place.absolute_socket);
+	unlink(s->place.absolute_keeper);
+	return EXIT_FAILED;
+}
+
+static int write_pid(struct service *s)
+{
+	const char *path = s->o->pid_file;
 	FILE *f = path ? fopen(path, "we") : NULL;
 
 	if (!path)
@@ -178,11 +231,24 @@ static int write_pid(const char *path)
 		rumpk_error("--pid-file %s: %s", path, strerror(errno));
 		return EXIT_USAGE;
 	}
+	s->pid_written = true;
 	return 0;
 }
 
-static void say_ready(const struct options *o)
+/* Its number is another's from now on. */
+static void close_ready_fd(struct service *s)
 {
+	unsigned int i;
+
+	for (i = 0; i < s->ninherited; i++)
+		if (s->inherited[i] == s->o->ready_fd)
+			s->inherited[i] = -1;
+	close(s->o->ready_fd);
+}
+
+static void say_ready(struct service *s)
+{
+	const struct options *o = s->o;
 	ssize_t n;
 
 	rumpk_info("serving %u disks at %s", o->disks, o->socket);
@@ -190,54 +256,109 @@ static void say_ready(const struct options *o)
 		return;
 	n = write(o->ready_fd, "\n", 1);
 	(void)n;
-	close(o->ready_fd);
+	close_ready_fd(s);
 }
 
-static int start(struct cell *c, const struct options *o)
+/* A worker serves, so the disks are good: now guests may come. */
+static int served(void *arg)
 {
-	struct place place = { .lock = -1 };
-	int status = EXIT_USAGE;
+	struct service *s = arg;
+	int status = s->again ? 0 : start_keeper(s);
 
-	if (!cell_configure(c, o) && !cell_open_ram(c, o) &&
-	    !place_open(&place, o->socket, o->window_file))
-		status = attach_or_start(c, o, &place);
-	place_release(&place);
+	if (!status)
+		status = write_pid(s);
+	place_release(&s->place);
+	if (s->again)
+		rumpk_info("serving a window that is there already, guest %s",
+			   s->link.guest ? "attached" : "not attached");
+	if (!status)
+		say_ready(s);
 	return status;
 }
 
-static int confine_all(void)
+static int supervise(struct service *s)
 {
-	int err = confine();
+	const struct worker_plan work = {
+		.options = s->o,
+		.fds = &s->fds,
+		.inherited = s->inherited,
+		.ninherited = s->ninherited,
+		.again = s->again,
+	};
+	struct broker broker = { .path = { NULL } };
+	const struct supervisor_plan plan = {
+		.work = worker_main,
+		.work_arg = &work,
+		.served = served,
+		.served_arg = s,
+		.link = &s->link,
+		.broker = &broker,
+		.authority = s->authority,
+		.ledger = s->ledger,
+		.silent_ms = SUPERVISOR_SILENT_MS,
+	};
+	unsigned int i;
 
-	if (!err)
-		return 0;
-	rumpk_error("cannot be confined by seccomp: %s", strerror(-err));
-	return EXIT_FAILED;
+	for (i = 0; i < s->o->disks; i++)
+		if (s->o->disk[i].vhost)
+			broker.path[i] = s->o->disk[i].path;
+	broker.path[BROKER_QMP] = s->o->qmp;
+	safety_grant(s->authority, s->o, s->again);
+	return supervisor_run(&plan);
+}
+
+static int prepare(struct service *s)
+{
+	static struct window_plan layout;
+	const struct options *o = s->o;
+
+	if (!window_plan(&layout, o->window, o->disks)) {
+		rumpk_error("--window %llu: too small for %u disks",
+			    (unsigned long long)o->window, o->disks);
+		return EXIT_USAGE;
+	}
+	if (place_open(&s->place, o->socket, o->window_file))
+		return EXIT_USAGE;
+	return attach_or_start(s);
+}
+
+static void release(struct service *s)
+{
+	/* Without a keeper nobody else removes it. */
+	if (s->o->window_file && s->fds.window >= 0 && s->link.fd < 0)
+		unlink(s->o->window_file);
+	place_release(&s->place);
+	safety_unmap(s->authority, sizeof(*s->authority));
+	safety_unmap(s->ledger, sizeof(*s->ledger));
+	if (s->record)
+		munmap(s->record, sizeof(*s->record));
+	keeper_leave(&s->link);
+	keeper_close_fds(&s->fds);
 }
 
 static int serve(const struct options *o)
 {
-	static struct cell cell;
-	struct cell *c = &cell;
-	int status = start(c, o);
+	struct service s = {
+		.o = o,
+		.place = { .lock = -1 },
+		.link = { .fd = -1 },
+		.fds = {
+			.window = -1,
+			.record = -1,
+			.authority = -1,
+			.ledger = -1,
+		},
+	};
+	int status;
 
-	if (!status && cell_loop_init(c))
-		status = EXIT_FAILED;
+	s.ninherited = open_descriptors(s.inherited, WORKER_MAX_INHERITED);
+	status = prepare(&s);
+
 	if (!status)
-		status = confine_all();
-	if (!status)
-		status = write_pid(o->pid_file);
-	if (!status) {
-		say_ready(o);
-		if (cell_loop(c))
-			status = EXIT_FAILED;
-		if (cell_finish(c))
-			status = EXIT_FAILED;
-		cell_loop_exit(c);
-		if (o->pid_file)
-			unlink(o->pid_file);
-	}
-	cell_release(c);
+		status = supervise(&s);
+	if (s.pid_written)
+		unlink(o->pid_file);
+	release(&s);
 	return status;
 }
 

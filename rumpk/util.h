@@ -32,6 +32,17 @@ static inline uint64_t now_ms(void)
 	return now_ns() / 1000000u;
 }
 
+/* Never 0, and good enough for an age: a read of it costs next to nothing. */
+static inline uint32_t coarse_ms(void)
+{
+	struct timespec ts;
+	uint32_t ms;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	ms = (uint32_t)ts.tv_sec * 1000u + (uint32_t)ts.tv_nsec / 1000000u;
+	return ms ? ms : 1;
+}
+
 static inline void close_fd(int *fd)
 {
 	if (*fd >= 0)

@@ -134,7 +134,7 @@ static void valve_answer(struct valve *v, const struct nxblk_req *req,
 
 	if (status == NXBLK_S_OK)
 		rsp.done = nxblk_buffer_bytes(req);
-	count_status(&v->stats, status);
+	count_status(&v->account->stats, status);
 	v->owner->answer(v->owner, &rsp);
 }
 
@@ -284,6 +284,8 @@ static void note_sync_failure(struct valve *v, const struct valve_request *r)
 	if (!error || !r->io.unsynced || disk->sync_failed)
 		return;
 	disk->sync_failed = true;
+	/* Before the answer: nobody learns of it and then finds it forgotten. */
+	__atomic_store_n(&v->account->sync_failed, 1, __ATOMIC_SEQ_CST);
 	rumpk_log(RUMPK_ERROR, v->channel,
 		  "making data durable failed: %s; flushes fail until the image is reopened",
 		  strerror(error));
@@ -294,13 +296,23 @@ static void count_bytes(struct valve *v, const struct nxblk_req *req)
 	uint64_t bytes = nxblk_buffer_bytes(req);
 
 	if (req->op == NXBLK_OP_READ)
-		v->stats.read_bytes += bytes;
+		v->account->stats.read_bytes += bytes;
 	if (req->op == NXBLK_OP_WRITE)
-		v->stats.written_bytes += bytes;
+		v->account->stats.written_bytes += bytes;
 	if (req->flags & NXBLK_REQ_GPA)
-		v->stats.zero_copy_bytes += bytes;
+		v->account->stats.zero_copy_bytes += bytes;
 	if (v->disk->hal->copies)
-		v->stats.copied_bytes += bytes;
+		v->account->stats.copied_bytes += bytes;
+}
+
+/* How long the oldest request is under way is judged from outside. */
+static void note_pending(struct valve *v, const struct nxblk_req *req,
+			 uint32_t since_ms)
+{
+	struct valve_pending *p = &v->account->pending[req->tag];
+
+	p->bytes = since_ms ? (uint32_t)nxblk_buffer_bytes(req) : 0;
+	__atomic_store_n(&p->since_ms, since_ms, __ATOMIC_RELAXED);
 }
 
 static void valve_done(struct hal_io *io)
@@ -313,6 +325,7 @@ static void valve_done(struct hal_io *io)
 	if (io->error && io->unsynced)
 		status = NXBLK_S_IOERR;
 	v->in_flight--;
+	note_pending(v, &r->req, 0);
 	note_sync_failure(v, r);
 	if (status == NXBLK_S_OK)
 		count_bytes(v, &r->req);
@@ -367,6 +380,7 @@ static void valve_start(struct valve *v, const struct nxblk_req *req,
 	struct hal_io *io = &r->io;
 
 	v->in_flight++;
+	note_pending(v, req, coarse_ms());
 	io->op = hal_op_of(req->op);
 	io->durable = needs_durability(v->disk, req);
 	io->unmap = req->flags & NXBLK_REQ_UNMAP;
@@ -395,7 +409,7 @@ static void valve_execute(struct valve *v, const struct cspace_cap *cap,
 			  const struct nxblk_req *req,
 			  const struct nxblk_seg *seg)
 {
-	count_op(&v->stats, req);
+	count_op(&v->account->stats, req);
 	if (req->op == NXBLK_OP_INFO)
 		valve_info(v, cap, req, seg);
 	else if (v->disk->sync_failed && needs_durability(v->disk, req))
@@ -410,11 +424,13 @@ static void valve_take(struct valve *v, const struct nxblk_req *req)
 	struct valve_request *r = &v->slots[req->tag];
 	struct nxblk_seg seg[NXBLK_MAX_SEGS];
 	const struct cspace_cap *cap;
+	struct cspace_cap copy;
 	struct valve_verdict verdict;
 
 	r->req = *req;
 	r->busy = true;
-	cap = cspace_lookup(v->cspace, req->cap_slot, v->kind, v->instance);
+	cap = cspace_lookup(v->cspace, req->cap_slot, v->kind, v->instance,
+			    &copy);
 	verdict = valve_judge(v, cap, req, seg);
 	if (!verdict.status) {
 		valve_execute(v, cap, req, seg);
@@ -433,9 +449,9 @@ void valve_submit(struct valve *v, const struct nxblk_req *req)
 {
 	struct valve_verdict verdict;
 
-	v->stats.requests++;
+	v->account->stats.requests++;
 	if (req->generation != v->limits.generation) {
-		v->stats.stale++;
+		v->account->stats.stale++;
 		valve_audit(v, req, "none", "older generation, dropped");
 		return;
 	}
@@ -482,15 +498,18 @@ void valve_live(struct valve *v, const struct valve_terms *terms)
 
 /**
  * valve_init - allocate what a valve needs
- * @v: all fields above @limits set, and the spans of @limits; the rest zero
- * @max_depth: most tags
+ * @v: all fields above @limits, the spans of @limits and @account set; the
+ *	rest zero
+ * @max_depth: most tags, at most VALVE_MAX_DEPTH
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0 or -errno.
  */
 int valve_init(struct valve *v, uint32_t max_depth)
 {
 	uint32_t i;
 
+	if (max_depth > VALVE_MAX_DEPTH)
+		return -EINVAL;
 	v->slots = calloc(max_depth, sizeof(*v->slots));
 	v->answered = calloc(max_depth, sizeof(*v->answered));
 	if (!v->slots || !v->answered) {
@@ -527,7 +546,7 @@ void valve_print_stats(const struct valve *v, uint64_t generation)
 
 #define VALVE_PRINT(name)                                                      \
 	at += (size_t)snprintf(text + at, sizeof(text) - at,                   \
-			       #name "=%" PRIu64 " ", v->stats.name);
+			       #name "=%" PRIu64 " ", v->account->stats.name);
 	VALVE_COUNTERS(VALVE_PRINT)
 #undef VALVE_PRINT
 	rumpk_log(RUMPK_INFO, v->channel, "stats %sgeneration=%" PRIu64, text,

@@ -52,7 +52,7 @@
 	X(resets)
 
 /**
- * struct valve_stats - counters of a channel since the daemon began
+ * struct valve_stats - counters of a channel since its window was made
  *
  * @requests counts what was consumed, stale ones included. The operations count
  * requests that passed all checks, @read_bytes and @written_bytes what was
@@ -65,6 +65,34 @@ struct valve_stats {
 #define VALVE_FIELD(name) uint64_t name;
 	VALVE_COUNTERS(VALVE_FIELD)
 #undef VALVE_FIELD
+};
+
+/* Tags of a channel at most. */
+#define VALVE_MAX_DEPTH 128u
+
+/**
+ * struct valve_pending - a request that the HAL has
+ * @since_ms: monotonic, when it got it; 0: the tag has none
+ * @bytes: of its buffer
+ */
+struct valve_pending {
+	uint32_t since_ms;
+	uint32_t bytes;
+};
+
+/**
+ * struct valve_account - what of a valve outlives the process that serves it
+ * @stats: counters
+ * @generation: last one that the channel offered
+ * @sync_failed: as in &struct valve_disk; only ever set
+ * @pending: by tag; for whoever watches, never read back
+ */
+struct valve_account {
+	struct valve_stats stats;
+	uint64_t generation;
+	uint32_t sync_failed;
+	uint32_t reserved;
+	struct valve_pending pending[VALVE_MAX_DEPTH];
 };
 
 /**
@@ -126,7 +154,7 @@ struct valve_request;
  * @answered: tags whose answers were not published yet: until then they are
  *	in use
  * @nanswered: of them
- * @stats: counters
+ * @account: counters and the like, where they are kept
  * @audit: limits the lines about refusals
  */
 struct valve {
@@ -145,7 +173,7 @@ struct valve {
 	struct valve_request *slots;
 	uint16_t *answered;
 	uint32_t nanswered;
-	struct valve_stats stats;
+	struct valve_account *account;
 	struct rumpk_ratelimit audit;
 };
 

@@ -11,9 +11,9 @@
 
 #include "ivshmem.h"
 #include "log.h"
+#include "valve.h"
 
 #define LOG2_ENTRIES 8
-#define MAX_DEPTH 128u
 #define MIN_DEPTH 16u
 #define MAX_SECTORS 2048u
 #define MIN_SECTORS 128u
@@ -70,7 +70,7 @@ bool window_plan(struct window_plan *p, uint64_t length, uint32_t disks)
 
 	p->count = disks;
 	for (sectors = MAX_SECTORS; sectors >= MIN_SECTORS; sectors /= 2) {
-		for (depth = MAX_DEPTH; depth >= MIN_DEPTH; depth /= 2) {
+		for (depth = VALVE_MAX_DEPTH; depth >= MIN_DEPTH; depth /= 2) {
 			p->max_sectors = sectors;
 			if (plan_try(p, length, depth) >=
 			    (sectors << NXBLK_SECTOR_SHIFT) + SPARE_BYTES)
@@ -169,6 +169,20 @@ int window_create_record(int *fd)
 }
 
 /**
+ * window_map_record - map a record
+ * @fd: record
+ *
+ * Return: it, or NULL with errno.
+ */
+struct window_record *window_map_record(int fd)
+{
+	void *record = mmap(NULL, sizeof(struct window_record),
+			    PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return record == MAP_FAILED ? NULL : record;
+}
+
+/**
  * window_map - map window and record
  * @w: filled
  * @window_fd: window
@@ -179,25 +193,20 @@ int window_create_record(int *fd)
  */
 int window_map(struct window *w, int window_fd, int record_fd, uint64_t length)
 {
-	int prot = PROT_READ | PROT_WRITE;
 	int err;
 
-	w->record =
-		mmap(NULL, sizeof(*w->record), prot, MAP_SHARED, record_fd, 0);
-	if (w->record == MAP_FAILED) {
-		w->record = NULL;
+	w->record = window_map_record(record_fd);
+	if (!w->record)
 		return -errno;
-	}
-	w->base = mmap(NULL, length, prot, MAP_SHARED | MAP_NORESERVE,
-		       window_fd, 0);
-	if (w->base == MAP_FAILED) {
-		err = -errno;
-		w->base = NULL;
-		munmap(w->record, sizeof(*w->record));
-		w->record = NULL;
-		return err;
-	}
-	return 0;
+	w->base = mmap(NULL, length, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_NORESERVE, window_fd, 0);
+	if (w->base != MAP_FAILED)
+		return 0;
+	err = -errno;
+	w->base = NULL;
+	munmap(w->record, sizeof(*w->record));
+	w->record = NULL;
+	return err;
 }
 
 /**

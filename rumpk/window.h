@@ -62,22 +62,19 @@ struct window_ram {
  * struct window_record - what must outlive a rumpk, out of the guest's reach
  * @length: of the window
  * @count: disks
- * @zero_copy: disks that were offered with zero copy to the guest that is there,
- *	one bit each
+ * @reserved: 0
  * @instance: of the window
  * @generation: of the window
  * @disk: what the window was laid out for
- * @channel_generation: last one of each channel
  * @ram: the cell's
  */
 struct window_record {
 	uint64_t length;
 	uint32_t count;
-	uint32_t zero_copy;
+	uint32_t reserved;
 	uint8_t instance[16];
 	uint64_t generation;
 	struct window_identity disk[WINDOW_MAX_DISKS];
-	uint64_t channel_generation[WINDOW_MAX_DISKS];
 	struct window_ram ram;
 };
 
@@ -96,6 +93,7 @@ struct window {
 bool window_plan(struct window_plan *p, uint64_t length, uint32_t disks);
 int window_create(uint64_t length, const char *file, int *fd);
 int window_create_record(int *fd);
+struct window_record *window_map_record(int fd);
 int window_map(struct window *w, int window_fd, int record_fd, uint64_t length);
 void window_unmap(struct window *w);
 void window_publish(struct window *w, const uint8_t instance[16]);

@@ -127,6 +127,22 @@ stop_rumpk() {
 }
 on_exit stop_rumpk
 
+# worker_pid: of the process that serves for start_rumpk's; status 1 when there is none.
+worker_pid() {
+	pgrep -P "$rumpk_pid" -x rumpk-worker
+}
+
+# A worker that alone is stopped is killed, so its supervisor is stopped first.
+pause_rumpk() {
+	kill -STOP "$rumpk_pid"
+	kill -STOP "$(worker_pid)"
+}
+
+resume_rumpk() {
+	kill -CONT "$(worker_pid)"
+	kill -CONT "$rumpk_pid"
+}
+
 # stat_of LOG COUNTER [CHANNEL]: its last value in a rumpk's log.
 stat_of() {
 	sed -n "s/^rumpk: info: channel=${3:-0} stats.* $2=\([0-9]*\).*/\1/p" "$1" | tail -n 1

@@ -3,7 +3,7 @@
 #
 # A guest that says when its host is to stop, and when to go on.
 #
-#	$tmp/guest.sh, in a cell --- "stop-now" ---> this script: SIGSTOP to rumpk
+#	$tmp/guest.sh, in a cell --- "stop-now" ---> this script: SIGSTOP to all of rumpk
 #	                         --- "continue-now" ----------->  SIGCONT
 #	                         --- "kill-now" --------------->  SIGKILL
 #	                         --- "return-now" ------------->  rumpk again
@@ -15,12 +15,12 @@ truncate -s 64M "$tmp/image"
 socket=$tmp/ion.sock
 start_rumpk "$socket" --disk "file=$tmp/image"
 # It ends in order only when it is not stopped.
-on_exit eval 'kill -CONT "$rumpk_pid" 2>/dev/null'
+on_exit eval 'resume_rumpk 2>/dev/null'
 
 obey() {
 	case $1 in
-	stop-now*) kill -STOP "$rumpk_pid" ;;
-	continue-now*) kill -CONT "$rumpk_pid" ;;
+	stop-now*) pause_rumpk ;;
+	continue-now*) resume_rumpk ;;
 	kill-now*) expect 137 stop_rumpk KILL ;;
 	return-now*) start_rumpk "$socket" --disk "file=$tmp/image" ;;
 	esac

@@ -28,10 +28,10 @@ start "$NEXUS_TOP/scripts/cell" --logs "$logs/cell" --socket "$socket" --timeout
 ' </dev/null >"$tmp/out"
 guest=$REPLY
 wait_until 60 grep -q writing "$tmp/out"
-kill -STOP "$rumpk_pid"
+pause_rumpk
 status=0
 wait "$guest" || status=$?
-kill -CONT "$rumpk_pid"
+resume_rumpk
 ((status == 0)) || fail "the guest ended with $status: $(<"$tmp/out")"
 grep -q gone "$tmp/out" || fail "not unloaded: $(<"$tmp/out")"
 cell_logs=$logs/cell

@@ -54,6 +54,7 @@ struct slot {
 static struct valve v;
 static struct valve_disk vdisk;
 static struct cspace cspace;
+static struct valve_account account;
 static struct hal hal;
 static struct nxblk_limits lim;
 static uint8_t *window, *disk;
@@ -128,6 +129,7 @@ void fuzz_setup(void)
 	v.cspace = &cspace;
 	v.disk = &vdisk;
 	v.window = window;
+	v.account = &account;
 	v.kind = ION_KIND_BLK;
 	v.instance = INSTANCE;
 	FUZZ_CHECK(!valve_init(&v, DEPTH));

@@ -42,6 +42,8 @@ static char disk0[] = "mem=64K,cap=rwd:32-95";
 static char disk1[] = "mem=32K,strict,bs=4096";
 
 static struct cell cell;
+static struct authority authority;
+static struct ledger ledger;
 static struct ion_guest_end guest[DISKS];
 static uint8_t *window;
 static uint8_t *disk;
@@ -49,6 +51,7 @@ static uint8_t *disk;
 /* As it is after the start. */
 static struct cell fresh_cell;
 static struct window_record fresh_record;
+static struct ledger fresh_ledger;
 static uint8_t *fresh_host;
 
 /**
@@ -83,6 +86,9 @@ static void make_fds(struct keeper_fds *f)
 		f->host[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	for (i = 0; i < f->nguest; i++)
 		f->guest[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	f->nmem = DISKS;
+	FUZZ_CHECK(!hal_mem_create(DISK_BYTES, &f->mem[0]));
+	FUZZ_CHECK(!hal_mem_create(DISK_BYTES / 2, &f->mem[1]));
 }
 
 static void protect_guest_region(void)
@@ -104,15 +110,20 @@ void fuzz_setup(void)
 	cell.window.record = calloc(1, sizeof(*cell.window.record));
 	window = fuzz_map(cell.fds.window, WINDOW_BYTES);
 	make_fds(&cell.fds);
+	safety_grant(&authority, &o, false);
+	cell.authority = &authority;
+	cell.ledger = &ledger;
 	FUZZ_CHECK(!cell_open_disks(&cell, &o, false));
 	disk = fuzz_map(cell.fds.mem[0], DISK_BYTES);
 	protect_guest_region();
+	FUZZ_CHECK(!cell_prepare(&cell));
 	FUZZ_CHECK(!cell_start(&cell, false));
 	beat_stop(&cell.beat);
 	/* Its handler would keep out libFuzzer's, and with it the time limit. */
 	signal(SIGALRM, SIG_DFL);
 	fresh_cell = cell;
 	fresh_record = *cell.window.record;
+	fresh_ledger = ledger;
 	fresh_host = malloc(cell.window.plan.hdr.host.length);
 	memcpy(fresh_host, window, cell.window.plan.hdr.host.length);
 }
@@ -126,6 +137,7 @@ static void start_afresh(void)
 		valve_published(&cell.channel[i].valve);
 	cell = fresh_cell;
 	*cell.window.record = fresh_record;
+	ledger = fresh_ledger;
 	FUZZ_CHECK(!fallocate(cell.fds.window,
 			      FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
 			      WINDOW_BYTES));
@@ -155,8 +167,8 @@ static void look(unsigned int n, struct before *b)
 	b->cons = ch->end.req.cons;
 	b->rsp = ch->end.rsp.prod;
 	b->prod = guest[n].mine->req_prod;
-	b->requests = ch->valve.stats.requests;
-	b->stale = ch->valve.stats.stale;
+	b->requests = ch->valve.account->stats.requests;
+	b->stale = ch->valve.account->stats.stale;
 	for (i = 0; i < BATCH; i++)
 		b->req[i] = *request_at(n, b->cons + i);
 }
@@ -194,7 +206,7 @@ static void check_channel(unsigned int n, const struct before *b)
 {
 	const struct cell_channel *ch = &cell.channel[n];
 	const struct ion_host_end *e = &ch->end;
-	uint64_t requests = ch->valve.stats.requests - b->requests;
+	uint64_t requests = ch->valve.account->stats.requests - b->requests;
 	uint32_t taken = e->req.cons - b->cons;
 
 	FUZZ_CHECK(e->state < ION_HOST_STATE_COUNT);

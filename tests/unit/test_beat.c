@@ -26,14 +26,17 @@ static int full_bell(void)
 static void beat_ends_a_wait(void **state)
 {
 	struct ion_host_header header = { .heartbeat = 0 };
-	struct beat beat = { .turns = 0 };
+	struct beat_words words = { 0 };
+	struct beat beat = { .stop = false };
 	const uint64_t one = 1;
 	int fd = full_bell();
 
-	assert_int_equal(beat_start(&beat, &header), 0);
+	assert_int_equal(beat_start(&beat, &header, &words), 0);
 	assert_int_equal(write(fd, &one, sizeof(one)), -1);
 	assert_int_equal(errno, EINTR);
 	assert_true(ion_read(&header.heartbeat) > 0);
+	assert_true(__atomic_load_n(&words.beats, __ATOMIC_RELAXED) > 0);
+	assert_int_equal(words.turns, 0);
 	beat_stop(&beat);
 	close(fd);
 }
@@ -42,10 +45,11 @@ static void beat_leaves_a_busy_server_alone(void **state)
 {
 	const struct timespec tenth = { .tv_nsec = 100000000l };
 	struct ion_host_header header = { .heartbeat = 0 };
-	struct beat beat = { .turns = 0 };
+	struct beat_words words = { 0 };
+	struct beat beat = { .stop = false };
 	int i;
 
-	assert_int_equal(beat_start(&beat, &header), 0);
+	assert_int_equal(beat_start(&beat, &header, &words), 0);
 	for (i = 0; i < 20; i++) {
 		beat_turn(&beat);
 		assert_int_equal(nanosleep(&tenth, NULL), 0);

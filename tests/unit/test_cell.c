@@ -23,6 +23,7 @@
 
 #include "rumpk/run.h"
 #include "sim_guest.h"
+#include "worker_of.h"
 
 #define DISK_BYTES (8u << 20)
 #define DISK_SECTORS (DISK_BYTES / 512)
@@ -696,15 +697,15 @@ static void cell_rests(void **state)
 
 	assert_int_equal(daemon_start(d), 0);
 	guest_start(d);
-	before = cpu_ms(d->pid);
+	before = cpu_ms(worker_of(d->pid));
 	usleep(1000000);
-	assert_true(cpu_ms(d->pid) - before < 100);
+	assert_true(cpu_ms(worker_of(d->pid)) - before < 100);
 	ion_write(&d->g.end.mine->req_prod, d->g.end.mine->req_prod + 1000);
 	sim_ring(&d->g);
 	assert_true(sim_wait_state(&d->g, ION_HOST_LATCHED, 1000));
-	before = cpu_ms(d->pid);
+	before = cpu_ms(worker_of(d->pid));
 	usleep(1000000);
-	assert_true(cpu_ms(d->pid) - before < 100);
+	assert_true(cpu_ms(worker_of(d->pid)) - before < 100);
 	assert_int_equal(sim_attach(&d->g, ALL, DEPTH), 0);
 }
 
@@ -732,12 +733,12 @@ static void cell_ignores_a_storm(void **state)
 
 	assert_int_equal(daemon_start(d), 0);
 	guest_start(d);
-	before = sleeps(d->pid);
+	before = sleeps(worker_of(d->pid));
 	for (i = 0; i < 4000; i++) {
 		sim_ring(&d->g);
 		usleep(150);
 	}
-	assert_true(sleeps(d->pid) - before < 2000);
+	assert_true(sleeps(worker_of(d->pid)) - before < 2000);
 	assert_int_equal(sim_rw(&d->g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
 	assert_int_equal(daemon_stop(d, SIGTERM), 0);
 	assert_true(counter(d, 0, "doorbells_in") >= 4000);

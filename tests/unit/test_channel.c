@@ -28,7 +28,7 @@ struct bench {
 	struct hal_io *held[128];
 	unsigned int nheld;
 	bool hold;
-	uint64_t kept;
+	struct valve_account account;
 	uint64_t cookie;
 	uint8_t *window;
 };
@@ -84,7 +84,7 @@ static int setup(void **state)
 	b->hal.ops = &slow_ops;
 	b->disk.hal = &b->hal;
 	b->disk.config.logical_block = 512;
-	b->ch.kept_generation = &b->kept;
+	v->account = &b->account;
 	b->ch.end.offered = NXBLK_F_FLUSH;
 	b->ch.end.max_depth = b->plan.depth;
 	b->ch.end.vectors = 1;
@@ -158,7 +158,7 @@ static void room_for_everything_in_flight(void **state)
 	finish_held(b);
 	steps(b);
 	assert_int_equal(ion_cons_avail(&b->guest.rsp), entries);
-	assert_int_equal(b->ch.valve.stats.requests, entries);
+	assert_int_equal(b->account.stats.requests, entries);
 }
 
 /* A reset waits for what is in flight, which is then answered to nobody. */
@@ -197,7 +197,7 @@ static void latch_holds_what_is_in_flight(void **state)
 	b->hold = true;
 	flush(b, 1);
 	steps(b);
-	requests = b->ch.valve.stats.requests;
+	requests = b->account.stats.requests;
 	ion_write(&b->guest.mine->req_prod, b->guest.req.published + 1000);
 	steps(b);
 	assert_int_equal(b->ch.end.state, ION_HOST_LATCHED);
@@ -207,8 +207,8 @@ static void latch_holds_what_is_in_flight(void **state)
 	assert_int_equal(b->ch.end.mine->rsp_prod, b->ch.end.initial_index);
 	assert_memory_equal(b->window + b->plan.dir[0].rsp.offset, zeroes,
 			    sizeof(zeroes));
-	assert_int_equal(b->ch.valve.stats.requests, requests);
-	assert_int_equal(b->ch.valve.stats.latches, 1);
+	assert_int_equal(b->account.stats.requests, requests);
+	assert_int_equal(b->account.stats.latches, 1);
 	attach(b, 4);
 	b->hold = false;
 	flush(b, 1);
@@ -233,7 +233,7 @@ static void leaving_drains(void **state)
 	flush(b, 8);
 	steps(b);
 	assert_int_equal(b->ch.end.state, ION_HOST_READY);
-	assert_int_equal(b->ch.valve.stats.requests, 1);
+	assert_int_equal(b->account.stats.requests, 1);
 }
 
 /* The generation that a successor goes on from is kept at each step. */
@@ -241,10 +241,10 @@ static void generation_is_kept(void **state)
 {
 	struct bench *b = *state;
 
-	assert_int_equal(b->kept, b->ch.end.generation);
+	assert_int_equal(b->account.generation, b->ch.end.generation);
 	attach(b, 9);
-	assert_int_equal(b->kept, b->ch.end.generation);
-	assert_int_equal(b->kept, b->guest.generation);
+	assert_int_equal(b->account.generation, b->ch.end.generation);
+	assert_int_equal(b->account.generation, b->guest.generation);
 }
 
 #define channel_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

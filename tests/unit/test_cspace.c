@@ -21,13 +21,15 @@ static const struct cspace_cap whole = {
 	.last = 199,
 };
 
+static struct cspace_cap found;
+
 static void cspace_is_empty_by_default(void **state)
 {
 	struct cspace cs = { 0 };
 	unsigned int i;
 
 	for (i = 0; i < 256; i++)
-		assert_null(cspace_lookup(&cs, i, 0, 0));
+		assert_null(cspace_lookup(&cs, i, 0, 0, &found));
 }
 
 static void cspace_names_one_channel(void **state)
@@ -35,12 +37,12 @@ static void cspace_names_one_channel(void **state)
 	struct cspace cs = { 0 };
 
 	assert_int_equal(cspace_grant(&cs, 63, &whole), 0);
-	assert_non_null(cspace_lookup(&cs, 63, KIND, 1));
-	assert_null(cspace_lookup(&cs, 63, KIND, 0));
-	assert_null(cspace_lookup(&cs, 63, KIND + 1, 1));
-	assert_null(cspace_lookup(&cs, 62, KIND, 1));
-	assert_null(cspace_lookup(&cs, 64, KIND, 1));
-	assert_null(cspace_lookup(&cs, 255, KIND, 1));
+	assert_non_null(cspace_lookup(&cs, 63, KIND, 1, &found));
+	assert_null(cspace_lookup(&cs, 63, KIND, 0, &found));
+	assert_null(cspace_lookup(&cs, 63, KIND + 1, 1, &found));
+	assert_null(cspace_lookup(&cs, 62, KIND, 1, &found));
+	assert_null(cspace_lookup(&cs, 64, KIND, 1, &found));
+	assert_null(cspace_lookup(&cs, 255, KIND, 1, &found));
 }
 
 static void cspace_refuses_bad_grants(void **state)
@@ -74,7 +76,7 @@ static void cspace_only_narrows(void **state)
 	assert_int_equal(cspace_narrow(&cs, 0, CSPACE_READ, 150, 149), -EPERM);
 	assert_int_equal(cspace_narrow(&cs, 0, 0, 100, 199), -EPERM);
 	assert_int_equal(cspace_narrow(&cs, 0, CSPACE_READ, 110, 120), 0);
-	cap = cspace_lookup(&cs, 0, KIND, 1);
+	cap = cspace_lookup(&cs, 0, KIND, 1, &found);
 	assert_int_equal(cap->rights, CSPACE_READ);
 	assert_int_equal(cap->first, 110);
 	assert_int_equal(cap->last, 120);
@@ -91,11 +93,11 @@ static void cspace_revokes_at_once(void **state)
 	cspace_grant(&cs, 5, &whole);
 	epoch = cs.epoch;
 	assert_int_equal(cspace_revoke(&cs, 5), 0);
-	assert_null(cspace_lookup(&cs, 5, KIND, 1));
+	assert_null(cspace_lookup(&cs, 5, KIND, 1, &found));
 	assert_int_equal(cspace_revoke(&cs, 5), -ENOENT);
 	assert_int_equal(cspace_narrow(&cs, 5, CSPACE_READ, 100, 199), -ENOENT);
 	assert_int_equal(cspace_grant(&cs, 5, &whole), 0);
-	assert_non_null(cspace_lookup(&cs, 5, KIND, 1));
+	assert_non_null(cspace_lookup(&cs, 5, KIND, 1, &found));
 	assert_true(cs.epoch > epoch + 1);
 }
 

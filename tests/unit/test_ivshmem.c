@@ -43,6 +43,8 @@ static void make_fds(struct keeper_fds *f)
 	f->window = memfd_create("w", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(f->window, 1 << 20), 0);
 	f->record = memfd_create("r", MFD_CLOEXEC);
+	f->authority = memfd_create("a", MFD_CLOEXEC);
+	f->ledger = memfd_create("l", MFD_CLOEXEC);
 	f->nhost = NHOST;
 	f->nguest = NGUEST;
 	f->nmem = 1;
@@ -280,12 +282,20 @@ static void keeper_drops_a_talking_guest(void **state)
 	close(fd);
 }
 
+static bool same_file(int x, int y)
+{
+	struct stat a;
+	struct stat b;
+
+	assert_int_equal(fstat(x, &a), 0);
+	assert_int_equal(fstat(y, &b), 0);
+	return a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
 static void keeper_takes_a_new_rumpk(void **state)
 {
 	struct place_of_test *p = *state;
 	struct keeper_fds again;
-	struct stat a;
-	struct stat b;
 	pid_t holder = 0;
 	int fd = guest_connect(p);
 
@@ -296,9 +306,11 @@ static void keeper_takes_a_new_rumpk(void **state)
 	assert_int_equal(again.nhost, NHOST);
 	assert_int_equal(again.nguest, NGUEST);
 	assert_int_equal(again.nmem, 1);
-	fstat(p->fds.window, &a);
-	fstat(again.window, &b);
-	assert_true(a.st_ino == b.st_ino && a.st_dev == b.st_dev);
+	assert_true(same_file(p->fds.window, again.window));
+	assert_true(same_file(p->fds.record, again.record));
+	assert_true(same_file(p->fds.authority, again.authority));
+	assert_true(same_file(p->fds.ledger, again.ledger));
+	assert_true(same_file(p->fds.mem[0], again.mem[0]));
 	keeper_close_fds(&again);
 	close(fd);
 	assert_int_equal(next_events(&p->link), KEEPER_GUEST_LEFT);

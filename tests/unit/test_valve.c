@@ -39,6 +39,7 @@ struct bench {
 	struct valve v;
 	struct valve_disk disk;
 	struct fake_disk fake;
+	struct valve_account account;
 	struct cspace cs;
 	struct nxblk_resp last;
 	unsigned int answers;
@@ -117,6 +118,7 @@ static int setup(void **state)
 	b->v.cspace = &b->cs;
 	b->v.disk = &b->disk;
 	b->v.window = b->window;
+	b->v.account = &b->account;
 	b->v.kind = ION_KIND_BLK;
 	b->v.instance = 3;
 	b->v.limits.data.offset = DATA_AT;
@@ -187,14 +189,14 @@ static uint8_t submit(struct bench *b, const struct nxblk_req *req)
 static void refused(struct bench *b, const struct nxblk_req *req,
 		    uint8_t status, uint64_t *counter)
 {
-	struct valve_stats expected = b->v.stats;
+	struct valve_stats expected = b->account.stats;
 	unsigned int submitted = b->fake.submitted;
-	size_t at = (size_t)((uint8_t *)counter - (uint8_t *)&b->v.stats);
+	size_t at = (size_t)((uint8_t *)counter - (uint8_t *)&b->account.stats);
 
 	expected.requests++;
 	(*(uint64_t *)(void *)((uint8_t *)&expected + at))++;
 	assert_int_equal(submit(b, req), status);
-	assert_memory_equal(&b->v.stats, &expected, sizeof(expected));
+	assert_memory_equal(&b->account.stats, &expected, sizeof(expected));
 	assert_int_equal(b->fake.submitted, submitted);
 	assert_int_equal(b->v.in_flight, 0);
 }
@@ -222,15 +224,15 @@ static void valve_passes_operations(void **state)
 	req.flags = NXBLK_REQ_UNMAP;
 	assert_int_equal(submit(b, &req), NXBLK_S_OK);
 	assert_true(b->fake.last.unmap && !b->fake.last.durable);
-	assert_int_equal(b->v.stats.requests, 5);
-	assert_int_equal(b->v.stats.reads, 1);
-	assert_int_equal(b->v.stats.read_bytes, 16 * 512);
-	assert_int_equal(b->v.stats.writes, 1);
-	assert_int_equal(b->v.stats.written_bytes, 512);
-	assert_int_equal(b->v.stats.fua, 1);
-	assert_int_equal(b->v.stats.flushes, 1);
-	assert_int_equal(b->v.stats.discards, 1);
-	assert_int_equal(b->v.stats.write_zeroes, 1);
+	assert_int_equal(b->account.stats.requests, 5);
+	assert_int_equal(b->account.stats.reads, 1);
+	assert_int_equal(b->account.stats.read_bytes, 16 * 512);
+	assert_int_equal(b->account.stats.writes, 1);
+	assert_int_equal(b->account.stats.written_bytes, 512);
+	assert_int_equal(b->account.stats.fua, 1);
+	assert_int_equal(b->account.stats.flushes, 1);
+	assert_int_equal(b->account.stats.discards, 1);
+	assert_int_equal(b->account.stats.write_zeroes, 1);
 }
 
 static void valve_drops_other_generations(void **state)
@@ -243,8 +245,8 @@ static void valve_drops_other_generations(void **state)
 	valve_submit(&b->v, &req);
 	assert_int_equal(b->answers, 0);
 	assert_int_equal(b->fake.submitted, 0);
-	assert_int_equal(b->v.stats.stale, 1);
-	assert_int_equal(b->v.stats.requests, 1);
+	assert_int_equal(b->account.stats.stale, 1);
+	assert_int_equal(b->account.stats.requests, 1);
 }
 
 static void valve_refuses_tags(void **state)
@@ -253,9 +255,9 @@ static void valve_refuses_tags(void **state)
 	struct nxblk_req req = request(0xff, 0, 1);
 
 	req.tag = DEPTH;
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req.tag = 0xffff;
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 }
 
 static void valve_answers_a_doubled_tag_once_each(void **state)
@@ -306,23 +308,23 @@ static void valve_refuses_operations(void **state)
 	for (i = 0; i < ARRAY_SIZE(unknown); i++) {
 		req = request(unknown[i], 0, 1);
 		req.cap_slot = 200;
-		refused(b, &req, NXBLK_S_UNSUPP, &b->v.stats.unsupp);
+		refused(b, &req, NXBLK_S_UNSUPP, &b->account.stats.unsupp);
 	}
 	req = request(NXBLK_OP_READ, 0, 1);
 	req.flags = 0x10;
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req.flags = NXBLK_REQ_FUA;
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req.flags = NXBLK_REQ_GPA;
-	refused(b, &req, NXBLK_S_UNSUPP, &b->v.stats.unsupp);
+	refused(b, &req, NXBLK_S_UNSUPP, &b->account.stats.unsupp);
 	live(b, 0);
 	for (i = 0; i < ARRAY_SIZE(extensions); i++) {
 		req = request(extensions[i], 0, i ? 1 : 0);
-		refused(b, &req, NXBLK_S_UNSUPP, &b->v.stats.unsupp);
+		refused(b, &req, NXBLK_S_UNSUPP, &b->account.stats.unsupp);
 	}
 	req = request(NXBLK_OP_WRITE, 0, 1);
 	req.flags = NXBLK_REQ_FUA;
-	refused(b, &req, NXBLK_S_UNSUPP, &b->v.stats.unsupp);
+	refused(b, &req, NXBLK_S_UNSUPP, &b->account.stats.unsupp);
 }
 
 static void valve_refuses_without_capability(void **state)
@@ -334,17 +336,17 @@ static void valve_refuses_without_capability(void **state)
 
 	for (i = 0; i < ARRAY_SIZE(slots); i++) {
 		req.cap_slot = slots[i];
-		refused(b, &req, NXBLK_S_PERM, &b->v.stats.perm);
+		refused(b, &req, NXBLK_S_PERM, &b->account.stats.perm);
 	}
 	/* Another channel's slot. */
 	b->v.instance = 2;
 	req.cap_slot = 0;
-	refused(b, &req, NXBLK_S_PERM, &b->v.stats.perm);
+	refused(b, &req, NXBLK_S_PERM, &b->account.stats.perm);
 	b->v.instance = 3;
 	/* A capability comes before the shape: this one is malformed, too. */
 	cspace_revoke(&b->cs, 0);
 	req.count = 0;
-	refused(b, &req, NXBLK_S_PERM, &b->v.stats.perm);
+	refused(b, &req, NXBLK_S_PERM, &b->account.stats.perm);
 }
 
 static void valve_refuses_missing_rights(void **state)
@@ -364,14 +366,14 @@ static void valve_refuses_missing_rights(void **state)
 	for (i = 0; i < ARRAY_SIZE(writing); i++) {
 		req = request(writing[i], 0, writing[i] != NXBLK_OP_FLUSH);
 		req.cap_slot = 1;
-		refused(b, &req, NXBLK_S_PERM, &b->v.stats.perm);
+		refused(b, &req, NXBLK_S_PERM, &b->account.stats.perm);
 	}
 	req = request(NXBLK_OP_READ, 0, 1);
 	req.cap_slot = 2;
-	refused(b, &req, NXBLK_S_PERM, &b->v.stats.perm);
+	refused(b, &req, NXBLK_S_PERM, &b->account.stats.perm);
 	req = request(NXBLK_OP_DISCARD, 0, 1);
 	req.cap_slot = 2;
-	refused(b, &req, NXBLK_S_PERM, &b->v.stats.perm);
+	refused(b, &req, NXBLK_S_PERM, &b->account.stats.perm);
 	req = request(NXBLK_OP_INFO, 0, 0);
 	req.cap_slot = 1;
 	assert_int_equal(submit(b, &req), NXBLK_S_OK);
@@ -384,26 +386,26 @@ static void valve_refuses_shapes(void **state)
 	struct bench *b = *state;
 	struct nxblk_req req = request(NXBLK_OP_READ, 0, 0);
 
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req = request(NXBLK_OP_READ, 0, 65);
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req = request(NXBLK_OP_WRITE, 0, UINT32_MAX);
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req = request(NXBLK_OP_DISCARD, 0, 129);
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req = request(NXBLK_OP_READ, 0, 2);
 	req.seg[0].len = 512;
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req = request(NXBLK_OP_READ, 0, 1);
 	req.nseg = 3;
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req.nseg = 0;
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req = request(NXBLK_OP_FLUSH, 1, 0);
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	/* Shape comes before range. */
 	req = request(NXBLK_OP_READ, CAPACITY, 0);
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 }
 
 static void valve_refuses_segments(void **state)
@@ -419,12 +421,12 @@ static void valve_refuses_segments(void **state)
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		req.seg[0].addr = bad[i];
-		refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+		refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	}
 	req.seg[0].addr = DATA_AT + DATA_BYTES - 512;
 	assert_int_equal(submit(b, &req), NXBLK_S_OK);
 	req.seg[0].reserved = 1;
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 }
 
 static void valve_uses_the_table_once(void **state)
@@ -453,13 +455,13 @@ static void valve_uses_the_table_once(void **state)
 	b->fake.held[0]->done(b->fake.held[0]);
 	assert_int_equal(b->last.done, 6 * 512);
 	b->fake.hold = false;
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	/* A table that is itself the buffer lies outside the data area. */
 	table[2].addr = req.seg[0].addr;
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	/* Another tag's place. */
 	req.tag = 1;
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 }
 
 static void valve_refuses_ranges(void **state)
@@ -467,17 +469,17 @@ static void valve_refuses_ranges(void **state)
 	struct bench *b = *state;
 	struct nxblk_req req = request(NXBLK_OP_READ, CAPACITY, 1);
 
-	refused(b, &req, NXBLK_S_RANGE, &b->v.stats.range);
+	refused(b, &req, NXBLK_S_RANGE, &b->account.stats.range);
 	req = request(NXBLK_OP_READ, CAPACITY - 1, 2);
-	refused(b, &req, NXBLK_S_RANGE, &b->v.stats.range);
+	refused(b, &req, NXBLK_S_RANGE, &b->account.stats.range);
 	req = request(NXBLK_OP_WRITE, UINT64_MAX, 1);
-	refused(b, &req, NXBLK_S_RANGE, &b->v.stats.range);
+	refused(b, &req, NXBLK_S_RANGE, &b->account.stats.range);
 	req = request(NXBLK_OP_WRITE, UINT64_MAX - 1, 4);
-	refused(b, &req, NXBLK_S_RANGE, &b->v.stats.range);
+	refused(b, &req, NXBLK_S_RANGE, &b->account.stats.range);
 	/* A disk that has shrunk meanwhile. */
 	b->disk.config.capacity = 0;
 	req = request(NXBLK_OP_READ, 0, 1);
-	refused(b, &req, NXBLK_S_RANGE, &b->v.stats.range);
+	refused(b, &req, NXBLK_S_RANGE, &b->account.stats.range);
 }
 
 static void valve_keeps_to_the_capability(void **state)
@@ -490,22 +492,22 @@ static void valve_keeps_to_the_capability(void **state)
 	assert_int_equal(submit(b, &req), NXBLK_S_OK);
 	req = request(NXBLK_OP_WRITE, 100, 11);
 	req.cap_slot = 1;
-	refused(b, &req, NXBLK_S_PERM, &b->v.stats.perm);
+	refused(b, &req, NXBLK_S_PERM, &b->account.stats.perm);
 	req = request(NXBLK_OP_READ, 99, 1);
 	req.cap_slot = 1;
-	refused(b, &req, NXBLK_S_PERM, &b->v.stats.perm);
+	refused(b, &req, NXBLK_S_PERM, &b->account.stats.perm);
 	/* The disk's end comes before the capability's. */
 	req = request(NXBLK_OP_READ, CAPACITY, 1);
 	req.cap_slot = 1;
-	refused(b, &req, NXBLK_S_RANGE, &b->v.stats.range);
+	refused(b, &req, NXBLK_S_RANGE, &b->account.stats.range);
 	/* The capability's range comes before the medium. */
 	b->fake.hal.info.read_only = true;
 	req = request(NXBLK_OP_WRITE, 99, 1);
 	req.cap_slot = 1;
-	refused(b, &req, NXBLK_S_PERM, &b->v.stats.perm);
+	refused(b, &req, NXBLK_S_PERM, &b->account.stats.perm);
 	req = request(NXBLK_OP_WRITE, 100, 1);
 	req.cap_slot = 1;
-	refused(b, &req, NXBLK_S_RO, &b->v.stats.ro);
+	refused(b, &req, NXBLK_S_RO, &b->account.stats.ro);
 }
 
 static void valve_keeps_media_read_only(void **state)
@@ -519,7 +521,7 @@ static void valve_keeps_media_read_only(void **state)
 	b->fake.hal.info.read_only = true;
 	for (i = 0; i < ARRAY_SIZE(writing); i++) {
 		req = request(writing[i], 0, 1);
-		refused(b, &req, NXBLK_S_RO, &b->v.stats.ro);
+		refused(b, &req, NXBLK_S_RO, &b->account.stats.ro);
 	}
 	req = request(NXBLK_OP_READ, 0, 1);
 	assert_int_equal(submit(b, &req), NXBLK_S_OK);
@@ -535,7 +537,7 @@ static void valve_tells_the_geometry(void **state)
 	assert_memory_equal(b->window + DATA_AT, &b->disk.config,
 			    sizeof(struct nxblk_config));
 	req.seg[0].len = 252;
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 }
 
 static void valve_latches_failed_syncs(void **state)
@@ -566,7 +568,7 @@ static void valve_latches_failed_syncs(void **state)
 	assert_int_equal(submit(b, &write), NXBLK_S_OK);
 	b->disk.strict = true;
 	assert_int_equal(submit(b, &write), NXBLK_S_IOERR);
-	assert_int_equal(b->v.stats.ioerr, 5);
+	assert_int_equal(b->account.stats.ioerr, 5);
 }
 
 static void valve_strict_writes_are_durable(void **state)
@@ -580,7 +582,7 @@ static void valve_strict_writes_are_durable(void **state)
 	b->fake.error = ENOSPC;
 	assert_int_equal(submit(b, &req), NXBLK_S_NOSPC);
 	assert_false(b->disk.sync_failed);
-	assert_int_equal(b->v.stats.nospc, 1);
+	assert_int_equal(b->account.stats.nospc, 1);
 }
 
 /* Any bytes at all: one answer or none, and what reaches the disk is inside. */
@@ -612,7 +614,8 @@ static void valve_survives_anything(void **state)
 				    CAPACITY * 512);
 		assert_int_equal(b->v.in_flight, 0);
 	}
-	assert_int_equal(b->answers + b->v.stats.stale, b->v.stats.requests);
+	assert_int_equal(b->answers + b->account.stats.stale,
+			 b->account.stats.requests);
 	assert_true(b->fake.submitted > 1000);
 }
 

@@ -28,6 +28,7 @@ struct bench {
 	struct valve_owner owner;
 	struct valve v;
 	struct valve_disk disk;
+	struct valve_account account;
 	struct cspace cs;
 	struct ram ram;
 	struct nxblk_resp last;
@@ -116,6 +117,7 @@ static int setup(void **state)
 	b->owner.answer = take_answer;
 	b->v.owner = &b->owner;
 	b->v.cspace = &b->cs;
+	b->v.account = &b->account;
 	b->v.disk = &b->disk;
 	b->v.window = b->window;
 	b->v.ram = &b->ram;
@@ -281,7 +283,7 @@ static void table_of_pages(void **state)
 	is_disk(b->ram.base + 2 * M - 4096, 0, 8192);
 	for (i = 2; i < NXBLK_MAX_SEGS; i++)
 		is_disk(ram_at(&b->ram, table[i].addr, 4096), i * 4096, 4096);
-	assert_int_equal(b->v.stats.zero_copy, 1);
+	assert_int_equal(b->account.stats.zero_copy, 1);
 	/* One segment of the table that is no RAM, and nothing moves. */
 	memset(b->ram.base, 0xee, RAM_BYTES);
 	table[255].addr = 3 * G;
@@ -299,7 +301,7 @@ static void refused(struct bench *b, const struct nxblk_req *req,
 
 	assert_int_equal(submit(b, req), status);
 	assert_int_equal(*counter, before + 1);
-	assert_int_equal(b->v.stats.zero_copy, 0);
+	assert_int_equal(b->account.stats.zero_copy, 0);
 	ram_untouched_but(b, 0, 0);
 }
 
@@ -343,7 +345,7 @@ static void outside_the_ram(void **state)
 			/* Good memory first: it must not be touched either. */
 			segment(&req, 4 * G, M);
 			segment(&req, bad[i].addr, bad[i].len);
-			refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+			refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 		}
 	}
 }
@@ -354,14 +356,14 @@ static void misshapen(void **state)
 	struct nxblk_req req = request(NXBLK_OP_READ, 0, 1);
 
 	segment(&req, M + 2, 512);
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req.seg[0] = (struct nxblk_seg){ M, 1024, 0 };
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req.seg[0] = (struct nxblk_seg){ M, 512, 1 };
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req = request(NXBLK_OP_INFO, 0, 0);
 	segment(&req, M, 256);
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 }
 
 /* Features, then rights, then where the segments lie. */
@@ -373,19 +375,19 @@ static void order_of_refusals(void **state)
 	segment(&req, 3 * G, 512);
 	grant(b, CSPACE_READ | CSPACE_WRITE | CSPACE_DISCARD);
 	live(b, NXBLK_F_INDIRECT);
-	refused(b, &req, NXBLK_S_UNSUPP, &b->v.stats.unsupp);
+	refused(b, &req, NXBLK_S_UNSUPP, &b->account.stats.unsupp);
 	live(b, FEATURES);
-	refused(b, &req, NXBLK_S_PERM, &b->v.stats.perm);
+	refused(b, &req, NXBLK_S_PERM, &b->account.stats.perm);
 	req.seg[0].addr = M;
-	refused(b, &req, NXBLK_S_PERM, &b->v.stats.perm);
+	refused(b, &req, NXBLK_S_PERM, &b->account.stats.perm);
 	grant(b, CSPACE_DMA | CSPACE_WRITE);
-	refused(b, &req, NXBLK_S_PERM, &b->v.stats.perm);
+	refused(b, &req, NXBLK_S_PERM, &b->account.stats.perm);
 	grant(b, CSPACE_DMA | CSPACE_READ);
 	req.seg[0].addr = 3 * G;
 	req.lba = DISK_BYTES;
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 	req.seg[0].addr = M;
-	refused(b, &req, NXBLK_S_RANGE, &b->v.stats.range);
+	refused(b, &req, NXBLK_S_RANGE, &b->account.stats.range);
 }
 
 /* Not even a feature that was accepted by mistake makes memory of nothing. */
@@ -397,7 +399,7 @@ static void without_ram(void **state)
 
 	b->v.ram = &none;
 	segment(&req, 4096, 512);
-	refused(b, &req, NXBLK_S_INVAL, &b->v.stats.inval);
+	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 }
 
 static void counted(void **state)
@@ -410,11 +412,11 @@ static void counted(void **state)
 	req.flags = 0;
 	segment(&req, DATA_AT, 1024);
 	assert_int_equal(submit(b, &req), NXBLK_S_OK);
-	assert_int_equal(b->v.stats.zero_copy, 2);
-	assert_int_equal(b->v.stats.zero_copy_bytes, 4096 + 512);
-	assert_int_equal(b->v.stats.copied_bytes, 4096 + 512 + 1024);
-	assert_int_equal(b->v.stats.read_bytes, 512 + 1024);
-	assert_int_equal(b->v.stats.written_bytes, 4096);
+	assert_int_equal(b->account.stats.zero_copy, 2);
+	assert_int_equal(b->account.stats.zero_copy_bytes, 4096 + 512);
+	assert_int_equal(b->account.stats.copied_bytes, 4096 + 512 + 1024);
+	assert_int_equal(b->account.stats.read_bytes, 512 + 1024);
+	assert_int_equal(b->account.stats.written_bytes, 4096);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The safety state: what a guest that crashes its worker must not undo. Two
+ * pieces of memory that the keeper holds as well, so that they live as long as
+ * the cell:
+ *
+ *                 supervisor          worker
+ *   authority     writes              reads: its description is read-only
+ *   ledger        reads, clears       writes
+ *
+ * A latch goes from the ledger to the authority, and never back.
+ */
+#ifndef RUMPK_SAFETY_H
+#define RUMPK_SAFETY_H
+
+#include <stdint.h>
+
+#include "beat.h"
+#include "cspace.h"
+#include "options.h"
+#include "valve.h"
+#include "window.h"
+
+/**
+ * struct safety_header - what memory of an earlier rumpk must begin with
+ * @magic: which of the two it is
+ * @version: SAFETY_VERSION
+ * @bytes: length
+ * @reserved: 0
+ */
+struct safety_header {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t bytes;
+	uint32_t reserved;
+};
+
+/* To be changed with whatever stands below, or in what it contains. */
+#define SAFETY_VERSION 1u
+
+/**
+ * struct authority - what the cell may do, and what it may not be promised
+ * @header: header
+ * @cspace: capabilities
+ * @sync_failed: by disk: data may be lost, until somebody reopens it
+ */
+struct authority {
+	struct safety_header header;
+	struct cspace cspace;
+	uint32_t sync_failed[WINDOW_MAX_DISKS];
+};
+
+/**
+ * enum ledger_phase - what the worker is about
+ * @LEDGER_STARTING: it opens and waits for locks: no turns, no beats
+ * @LEDGER_SERVING: it turns and beats
+ * @LEDGER_FINISHING: a sync may take its time: it beats
+ */
+enum ledger_phase {
+	LEDGER_STARTING,
+	LEDGER_SERVING,
+	LEDGER_FINISHING,
+};
+
+/**
+ * struct ledger_stamps - when a worker got how far, monotonic nanoseconds
+ * @running: it ran
+ * @locking: it began to wait for what its predecessor has under way
+ * @fenced: nothing of that can land any more
+ * @serving: it serves
+ */
+struct ledger_stamps {
+	uint64_t running;
+	uint64_t locking;
+	uint64_t fenced;
+	uint64_t serving;
+};
+
+/**
+ * struct ledger - what the worker tells
+ * @header: header
+ * @phase: &enum ledger_phase
+ * @zero_copy: disks that were offered with zero copy to the guest that is there,
+ *	one bit each
+ * @beat: signs of life
+ * @stamps: of this worker
+ * @channel: what each channel goes on from
+ */
+struct ledger {
+	struct safety_header header;
+	uint32_t phase;
+	uint32_t zero_copy;
+	struct beat_words beat;
+	struct ledger_stamps stamps;
+	struct valve_account channel[WINDOW_MAX_DISKS];
+};
+
+/**
+ * struct safety_load - what a ledger says is under way
+ * @requests: number
+ * @bytes: of their buffers
+ * @oldest_ms: age of the oldest
+ */
+struct safety_load {
+	unsigned int requests;
+	uint64_t bytes;
+	uint32_t oldest_ms;
+};
+
+int safety_create(int *authority_fd, int *ledger_fd);
+struct authority *safety_map_authority(int fd);
+const struct authority *safety_map_authority_read_only(int fd);
+struct ledger *safety_map_ledger(int fd);
+void safety_unmap(void *state, uint64_t length);
+int safety_fence(int ledger_fd, unsigned int wait_ms);
+
+void safety_grant(struct authority *a, const struct options *o, bool again);
+void safety_keep_latches(struct authority *a, const struct ledger *l);
+struct safety_load safety_load(const struct ledger *l);
+void safety_clear_worker(struct ledger *l);
+
+#endif /* RUMPK_SAFETY_H */

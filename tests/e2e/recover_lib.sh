@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# A guest that writes at depth 32 and verifies every byte, and what is done to its
+# rumpk meanwhile:
+#
+#	guest: fio randwrite, verify ------------------------------> status 0
+#	host:    kill worker ... kill worker ... (new generations)
+
+# shellcheck source=tests/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
+
+IMAGE_MIB=64
+socket=$tmp/ion.sock
+truncate -s ${IMAGE_MIB}M "$tmp/image"
+
+serve() {
+	start_rumpk "$socket" --disk "file=$tmp/image"
+}
+
+# begin_load SECONDS: writes for so long, and then reads all that it wrote.
+begin_load() {
+	start "$NEXUS_TOP/scripts/cell" --logs "$logs/cell" --socket "$socket" --fio \
+		--timeout 280 -- sh -c "
+		fio --name=w --filename=/dev/nxblk0 --ioengine=libaio --direct=1 --thread \
+			--rw=randwrite --bs=4k --iodepth=32 --size=${IMAGE_MIB}M \
+			--time_based --runtime=$1 --verify=crc32c --verify_fatal=1 \
+			--verify_backlog=4096 --rate_iops=3000 \
+			--output=/out || { cat /out; dmesg | tail -n 20; exit 1; }
+	" </dev/null >"$tmp/out" 2>&1
+	guest=$REPLY
+	wait_until 90 has_written 500
+}
+
+# has_written N: more than N since the beginning.
+has_written() {
+	[[ -e /proc/$guest ]] || fail "the guest ended early: $(<"$tmp/out")"
+	(($(rumpk_stat_now writes) >= $1))
+}
+
+# goes_on [SECONDS]: writes are answered again, soon.
+goes_on() {
+	local writes
+	writes=$(rumpk_stat_now written_bytes)
+	wait_until "${1:-5}" has_moved_on "$writes"
+}
+
+has_moved_on() {
+	[[ -e /proc/$guest ]] || fail "the guest ended early: $(<"$tmp/out")"
+	(($(rumpk_stat_now written_bytes) > $1))
+}
+
+# The guest has seen nothing of it.
+end_load() {
+	wait "$guest" || fail "the guest ended with $?: $(<"$tmp/out")"
+	cell_logs=$logs/cell
+	no_kernel_complaint
+	! grep -a 'I/O error' "$cell_logs/console.log" || fail "the guest saw an error"
+}
+
+# another_worker PID: one serves that is not PID.
+another_worker() {
+	local now
+	now=$(worker_pid) && [[ $now != "$1" ]]
+}
+
+# runs PID: it does, or could; the dead wait for whoever is their parent now.
+runs() {
+	[[ $(sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) == [^ZX] ]]
+}
+
+# live_generation: the newest one that the log tells of.
+live_generation() {
+	sed -n 's/.*channel=0 live generation=\([0-9]*\).*/\1/p' "$logs/rumpk.log" | tail -n 1
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What outlives a worker, seen by a guest: the whole daemon, forked from here, so
+ * that its fdatasync() is the one below.
+ *
+ *   sim_guest --- window --- worker --- image
+ *                              |  killed, again and again
+ *                          supervisor --- keeper
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "rumpk/run.h"
+#include "rumpk/util.h"
+#include "sim_guest.h"
+#include "worker_of.h"
+
+#define ALL (~0ull)
+#define DEPTH 64
+#define BYTES (8u << 20)
+
+static char dir[64];
+static char socket_path[80];
+static char log_path[80];
+static char image[80];
+static char disk[128];
+static pid_t daemon_pid;
+static struct sim_guest g;
+static int *sync_fails;
+
+/* The C library's is not used: this is the one that rumpk is linked with. */
+int fdatasync(int fd)
+{
+	if (*sync_fails) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void start(const char *spec)
+{
+	char number[16];
+	int ready[2];
+	char c;
+
+	assert_int_equal(pipe(ready), 0);
+	daemon_pid = fork();
+	if (daemon_pid == 0) {
+		char *argv[] = { "rumpk",      "--socket", socket_path,
+				 "--ready-fd", number,	   "--disk",
+				 (char *)spec, NULL };
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(ready[0]);
+		dup2(open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600), 2);
+		snprintf(number, sizeof(number), "%d", ready[1]);
+		_exit(rumpk_run(7, argv));
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+}
+
+static int end(int signal)
+{
+	int status;
+
+	kill(daemon_pid, signal);
+	assert_int_equal(waitpid(daemon_pid, &status, 0), daemon_pid);
+	daemon_pid = 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
+}
+
+/* Goes on with the next generation, as the kernel does: without a reset. */
+static void follow(void)
+{
+	assert_int_equal(sim_wait_offer(&g, 5000), 0);
+	sim_ack(&g, g.offer.features, DEPTH);
+	assert_true(sim_wait_state(&g, ION_HOST_LIVE, 5000));
+}
+
+static void kill_worker(void)
+{
+	uint64_t generation = g.end.generation;
+	uint64_t until = now_ms() + 5000;
+	pid_t pid = worker_of(daemon_pid);
+
+	assert_true(pid > 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	while (!ion_guest_lost(&g.end))
+		assert_true(now_ms() < until);
+	follow();
+	assert_int_equal(g.end.generation, generation + 1);
+	assert_int_not_equal(worker_of(daemon_pid), pid);
+}
+
+static void restart_all(const char *spec)
+{
+	assert_int_equal(end(SIGKILL), 256);
+	start(spec);
+	follow();
+}
+
+static uint64_t counter(const char *name)
+{
+	static char text[1 << 18];
+	char key[32];
+	char *line = NULL;
+	char *next;
+	int fd = open(log_path, O_RDONLY);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	for (next = text; (next = strstr(next, "channel=0 stats ")); next++)
+		line = next;
+	assert_non_null(line);
+	snprintf(key, sizeof(key), " %s=", name);
+	line = strstr(line, key);
+	assert_non_null(line);
+	return strtoull(line + strlen(key), NULL, 10);
+}
+
+static int flush(void)
+{
+	return sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0);
+}
+
+static int write_at(uint64_t lba)
+{
+	return sim_rw(&g, NXBLK_OP_WRITE, lba, 8, 0);
+}
+
+static void failed_sync_is_not_forgotten(void **state)
+{
+	(void)state;
+	start(disk);
+	assert_int_equal(sim_connect(&g, socket_path, 1, 2), 0);
+	assert_int_equal(sim_bind(&g, 0), 0);
+	assert_int_equal(sim_attach(&g, ALL, DEPTH), 0);
+	assert_int_equal(write_at(0), NXBLK_S_OK);
+	assert_int_equal(flush(), NXBLK_S_OK);
+	*sync_fails = 1;
+	assert_int_equal(flush(), NXBLK_S_IOERR);
+	*sync_fails = 0;
+	assert_int_equal(flush(), NXBLK_S_IOERR);
+	kill_worker();
+	assert_int_equal(flush(), NXBLK_S_IOERR);
+	assert_int_equal(write_at(8), NXBLK_S_OK);
+	restart_all(disk);
+	assert_int_equal(flush(), NXBLK_S_IOERR);
+	kill_worker();
+	assert_int_equal(flush(), NXBLK_S_IOERR);
+}
+
+static void counters_stay_exact(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	start(disk);
+	assert_int_equal(sim_connect(&g, socket_path, 1, 2), 0);
+	assert_int_equal(sim_bind(&g, 0), 0);
+	assert_int_equal(sim_attach(&g, ALL, DEPTH), 0);
+	for (i = 0; i < 60; i++) {
+		assert_int_equal(write_at(i * 8), NXBLK_S_OK);
+		assert_int_equal(write_at(BYTES / 512), NXBLK_S_RANGE);
+		if (i % 10 == 9)
+			kill_worker();
+		if (i % 30 == 29)
+			restart_all(disk);
+	}
+	assert_int_equal(end(SIGTERM), 0);
+	assert_int_equal(counter("writes"), 60);
+	assert_int_equal(counter("written_bytes"), 60 * 4096);
+	assert_int_equal(counter("range"), 60);
+	assert_int_equal(counter("requests"), 120);
+}
+
+/* A right that was taken stays so, whoever dies, also for the same command line. */
+static void rights_do_not_come_back(void **state)
+{
+	char less[160];
+
+	(void)state;
+	start(disk);
+	assert_int_equal(sim_connect(&g, socket_path, 1, 2), 0);
+	assert_int_equal(sim_bind(&g, 0), 0);
+	assert_int_equal(sim_attach(&g, ALL, DEPTH), 0);
+	assert_int_equal(write_at(0), NXBLK_S_OK);
+	snprintf(less, sizeof(less), "%s,cap=r:0-99", disk);
+	restart_all(less);
+	assert_int_equal(write_at(0), NXBLK_S_PERM);
+	kill_worker();
+	assert_int_equal(write_at(0), NXBLK_S_PERM);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
+	restart_all(disk);
+	assert_int_equal(write_at(0), NXBLK_S_PERM);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 96, 8, 0), NXBLK_S_PERM);
+	snprintf(less, sizeof(less), "%s,cap=none", disk);
+	restart_all(less);
+	kill_worker();
+	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_PERM);
+}
+
+static int setup(void **state)
+{
+	int fd;
+
+	(void)state;
+	strcpy(dir, "/dev/shm/rumpk-unit-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(socket_path, sizeof(socket_path), "%s/s", dir);
+	snprintf(log_path, sizeof(log_path), "%s/log", dir);
+	snprintf(image, sizeof(image), "%s/image", dir);
+	snprintf(disk, sizeof(disk), "file=%s", image);
+	fd = open(image, O_RDWR | O_CREAT, 0600);
+	assert_int_equal(ftruncate(fd, BYTES), 0);
+	close(fd);
+	memset(&g, 0, sizeof(g));
+	*sync_fails = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char keeper[96];
+	int i;
+
+	(void)state;
+	snprintf(keeper, sizeof(keeper), "%s.keeper", socket_path);
+	if (g.base)
+		sim_disconnect(&g);
+	if (daemon_pid > 0)
+		end(SIGTERM);
+	for (i = 0; i < 500 && access(keeper, F_OK) == 0; i++)
+		usleep(10000);
+	unlink(log_path);
+	unlink(image);
+	return rmdir(dir);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(failed_sync_is_not_forgotten),
+		TEST(counters_stay_exact),
+		TEST(rights_do_not_come_back),
+	};
+
+	sync_fails = mmap(NULL, sizeof(*sync_fails), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return cmocka_run_group_tests_name("recover", tests, NULL, NULL);
+}

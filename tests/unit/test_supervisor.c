@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The supervisor, with workers that only pretend: each does what the next entry
+ * of a script says. It runs in a process of its own.
+ *
+ *   test --- signals ---> supervisor --- fork ---> worker 0, 1, 2 ...
+ *        <-- page shared by all: what happened ---/
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "rumpk/log.h"
+#include "rumpk/supervisor.h"
+#include "rumpk/util.h"
+
+#define MOST 64
+#define SILENT_MS 500u
+
+enum behaviour {
+	SERVE,
+	CRASH,
+	FAIL,
+	HANG,
+	STOP_ITSELF,
+	HANG_FINISHING,
+	LATCH_AND_CRASH,
+};
+
+/**
+ * struct page - what everybody sees
+ * @script: by worker; the last entry goes for all that follow
+ * @entries: of it
+ * @born_ms: when each one began
+ * @pid: of each one
+ * @born: workers so far
+ * @serving: workers that have served
+ * @hups: SIGHUPs that workers got
+ * @served: calls of the plan's
+ * @news: of the guest that workers got
+ */
+struct page {
+	enum behaviour script[8];
+	unsigned int entries;
+	uint64_t born_ms[MOST];
+	pid_t pid[MOST];
+	unsigned int born;
+	unsigned int serving;
+	unsigned int hups;
+	unsigned int served;
+	unsigned int news;
+};
+
+static struct page *page;
+static int authority_fd;
+static int ledger_fd;
+static struct authority *authority;
+static int keeper[2];
+static pid_t supervisor;
+
+static unsigned int count(const unsigned int *n)
+{
+	return __atomic_load_n(n, __ATOMIC_SEQ_CST);
+}
+
+static void one_more(unsigned int *n)
+{
+	__atomic_add_fetch(n, 1, __ATOMIC_SEQ_CST);
+}
+
+static void say_served(const struct worker_seat *seat, struct ledger *l)
+{
+	const uint32_t word = WORKER_SERVES;
+
+	l->phase = LEDGER_SERVING;
+	send(seat->link, &word, sizeof(word), 0);
+	one_more(&page->serving);
+}
+
+/* Until SIGTERM, or the supervisor's end. */
+static int serve(const struct worker_seat *seat, struct ledger *l)
+{
+	const struct timespec tenth = { .tv_nsec = 20000000 };
+	sigset_t set;
+	uint32_t word;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	for (;;) {
+		int got = sigtimedwait(&set, NULL, &tenth);
+		ssize_t n = recv(seat->link, &word, sizeof(word), MSG_DONTWAIT);
+
+		l->beat.turns++;
+		l->beat.beats++;
+		if (got == SIGTERM)
+			return 7;
+		if (got == SIGHUP)
+			one_more(&page->hups);
+		if (n == 0)
+			return 8;
+		if (n > 0)
+			one_more(&page->news);
+	}
+}
+
+static int fake_work(const void *arg, const struct worker_seat *seat)
+{
+	struct ledger *l = safety_map_ledger(ledger_fd);
+	unsigned int last = page->entries - 1;
+
+	(void)arg;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	page->born_ms[seat->number % MOST] = now_ms();
+	page->pid[seat->number % MOST] = getpid();
+	one_more(&page->born);
+	switch (page->script[seat->number < last ? seat->number : last]) {
+	case SERVE:
+		say_served(seat, l);
+		return serve(seat, l);
+	case CRASH:
+		raise(SIGKILL);
+		break;
+	case FAIL:
+		return 5;
+	case HANG:
+		say_served(seat, l);
+		/* It beats, but does not turn. */
+		for (;;) {
+			l->beat.beats++;
+			usleep(10000);
+		}
+	case STOP_ITSELF:
+		say_served(seat, l);
+		raise(SIGSTOP);
+		/* Never again. */
+		one_more(&page->hups);
+		break;
+	case HANG_FINISHING:
+		say_served(seat, l);
+		serve(seat, l);
+		l->phase = LEDGER_FINISHING;
+		usleep(3 * SILENT_MS * 1000);
+		break;
+	case LATCH_AND_CRASH:
+		say_served(seat, l);
+		l->channel[2].sync_failed = 1;
+		raise(SIGKILL);
+		break;
+	}
+	return 6;
+}
+
+static int fake_served(void *arg)
+{
+	one_more(&page->served);
+	return *(int *)arg;
+}
+
+static void start(int status, const enum behaviour *script, unsigned int n)
+{
+	memcpy(page->script, script, n * sizeof(*script));
+	page->entries = n;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+				    keeper),
+			 0);
+	supervisor = fork();
+	if (supervisor == 0) {
+		struct keeper_link link = { .fd = keeper[1] };
+		struct broker broker = { .path = { NULL } };
+		const struct supervisor_plan plan = {
+			.work = fake_work,
+			.served = fake_served,
+			.served_arg = &status,
+			.link = &link,
+			.broker = &broker,
+			.authority = safety_map_authority(authority_fd),
+			.ledger = safety_map_ledger(ledger_fd),
+			.silent_ms = SILENT_MS,
+		};
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(keeper[0]);
+		_exit(supervisor_run(&plan));
+	}
+	close(keeper[1]);
+}
+
+#define START(status, ...)                                                     \
+	do {                                                                   \
+		const enum behaviour s[] = { __VA_ARGS__ };                    \
+		start(status, s, ARRAY_SIZE(s));                               \
+	} while (0)
+
+static void wait_count(const unsigned int *n, unsigned int least)
+{
+	uint64_t until = now_ms() + 20000;
+
+	while (count(n) < least) {
+		assert_true(now_ms() < until);
+		usleep(2000);
+	}
+}
+
+static int wait_end(void)
+{
+	int status;
+
+	assert_int_equal(waitpid(supervisor, &status, 0), supervisor);
+	supervisor = 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	rumpk_log_level(RUMPK_ERROR);
+	memset(page, 0, sizeof(*page));
+	supervisor = 0;
+	assert_int_equal(safety_create(&authority_fd, &ledger_fd), 0);
+	authority = safety_map_authority(authority_fd);
+	return authority ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (supervisor > 0) {
+		kill(supervisor, SIGKILL);
+		waitpid(supervisor, NULL, 0);
+	}
+	close(keeper[0]);
+	safety_unmap(authority, sizeof(*authority));
+	close(authority_fd);
+	close(ledger_fd);
+	return 0;
+}
+
+static void ends_with_its_worker(void **state)
+{
+	(void)state;
+	START(0, SERVE);
+	wait_count(&page->served, 1);
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 7);
+	assert_int_equal(page->born, 1);
+}
+
+/* A start that fails is the user's to mend. */
+static void first_failure_is_final(void **state)
+{
+	(void)state;
+	START(0, FAIL, SERVE);
+	assert_int_equal(wait_end(), 5);
+	assert_int_equal(page->born, 1);
+	assert_int_equal(page->served, 0);
+}
+
+static void first_crash_is_final(void **state)
+{
+	(void)state;
+	START(0, CRASH, SERVE);
+	assert_int_equal(wait_end(), 1);
+	assert_int_equal(page->born, 1);
+}
+
+/* What is to be done once a worker serves can fail as well. */
+static void failed_service_is_final(void **state)
+{
+	(void)state;
+	START(9, SERVE);
+	assert_int_equal(wait_end(), 9);
+	assert_int_equal(kill(page->pid[0], 0), -1);
+}
+
+static void next_one_serves(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	START(0, SERVE);
+	for (i = 0; i < 20; i++) {
+		wait_count(&page->serving, i + 1);
+		kill(page->pid[i], SIGKILL);
+	}
+	wait_count(&page->serving, 21);
+	assert_int_equal(count(&page->served), 1);
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 7);
+}
+
+/* Crash loops become slower and never end; who then lives is left alone. */
+static void crash_loop_backs_off(void **state)
+{
+	unsigned int i;
+	uint64_t pause;
+
+	(void)state;
+	START(0, SERVE, CRASH);
+	wait_count(&page->serving, 1);
+	usleep(200000);
+	kill(page->pid[0], SIGKILL);
+	wait_count(&page->born, 13);
+	for (i = 7; i < 13; i++) {
+		pause = page->born_ms[i] - page->born_ms[i - 1];
+		assert_true(pause >= supervisor_backoff_ms(i - 1));
+	}
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 1);
+}
+
+static void backoff_is_bounded(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i <= 5; i++)
+		assert_int_equal(supervisor_backoff_ms(i), 0);
+	for (; i < 200; i++) {
+		assert_in_range(supervisor_backoff_ms(i), 10, 1000);
+		assert_true(supervisor_backoff_ms(i) >=
+			    supervisor_backoff_ms(i - 1));
+	}
+	assert_int_equal(supervisor_backoff_ms(~0u), 1000);
+}
+
+static void hung_one_is_killed(void **state)
+{
+	(void)state;
+	START(0, HANG, SERVE);
+	wait_count(&page->serving, 2);
+	assert_true(page->born_ms[1] - page->born_ms[0] >= SILENT_MS);
+	assert_int_equal(kill(page->pid[0], 0), -1);
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 7);
+}
+
+static void stopped_one_never_runs_again(void **state)
+{
+	(void)state;
+	START(0, STOP_ITSELF, SERVE);
+	wait_count(&page->serving, 2);
+	kill(page->pid[0], SIGCONT);
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 7);
+	assert_int_equal(page->hups, 0);
+}
+
+/* One that serves is left alone, however long. */
+static void busy_one_is_left_alone(void **state)
+{
+	(void)state;
+	START(0, SERVE);
+	wait_count(&page->serving, 1);
+	usleep(4 * SILENT_MS * 1000);
+	assert_int_equal(count(&page->born), 1);
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 7);
+}
+
+/* It may take long, but not sleep: then nothing was made durable. */
+static void hung_end_is_a_failure(void **state)
+{
+	(void)state;
+	START(0, HANG_FINISHING);
+	wait_count(&page->serving, 1);
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 1);
+	assert_int_equal(page->born, 1);
+}
+
+static void latch_outlives_its_worker(void **state)
+{
+	(void)state;
+	START(0, LATCH_AND_CRASH, SERVE);
+	wait_count(&page->serving, 2);
+	assert_int_equal(authority->sync_failed[2], 1);
+	assert_int_equal(authority->sync_failed[1], 0);
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 7);
+}
+
+/* A signal that finds no worker reaches the next one. */
+static void signals_are_passed_on(void **state)
+{
+	(void)state;
+	START(0, SERVE, CRASH, CRASH, CRASH, CRASH, CRASH, CRASH, SERVE);
+	wait_count(&page->serving, 1);
+	kill(supervisor, SIGHUP);
+	wait_count(&page->hups, 1);
+	kill(page->pid[0], SIGKILL);
+	wait_count(&page->born, 7);
+	kill(supervisor, SIGHUP);
+	wait_count(&page->hups, 2);
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 7);
+}
+
+static void news_are_passed_on(void **state)
+{
+	const uint32_t came = KEEPER_GUEST_CAME;
+
+	(void)state;
+	START(0, SERVE);
+	wait_count(&page->served, 1);
+	assert_int_equal(send(keeper[0], &came, sizeof(came), 0), sizeof(came));
+	wait_count(&page->news, 1);
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 7);
+}
+
+/* Its end is the end of the cell; the worker is told, not killed. */
+static void keeper_ends(void **state)
+{
+	(void)state;
+	START(0, SERVE);
+	wait_count(&page->served, 1);
+	close(keeper[0]);
+	assert_int_equal(wait_end(), 8);
+	assert_int_equal(page->born, 1);
+	keeper[0] = -1;
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(ends_with_its_worker),
+		TEST(first_failure_is_final),
+		TEST(first_crash_is_final),
+		TEST(failed_service_is_final),
+		TEST(next_one_serves),
+		TEST(crash_loop_backs_off),
+		TEST(backoff_is_bounded),
+		TEST(hung_one_is_killed),
+		TEST(stopped_one_never_runs_again),
+		TEST(busy_one_is_left_alone),
+		TEST(hung_end_is_a_failure),
+		TEST(latch_outlives_its_worker),
+		TEST(signals_are_passed_on),
+		TEST(news_are_passed_on),
+		TEST(keeper_ends),
+	};
+
+	page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return cmocka_run_group_tests_name("supervisor", tests, NULL, NULL);
+}
