@@ -407,6 +407,31 @@ static void end_waits_for_reads(void **state)
 	reset_waits("guest-shutdown", QMP_CMD_QUIT);
 }
 
+/* It is broken, and may still write as long as it has the connection. */
+static void reset_waits_for_a_broken_device(void **state)
+{
+	struct nxblk_req req;
+	int i;
+
+	start_device("");
+	dev.misdeed = SILENT;
+	dev.lingers = true;
+	prepare_gpa(&req, NXBLK_OP_READ, 3, 0, 8192);
+	sim_send(&g, &req);
+	while (ion_prod_free(&g.end.req) != g.end.req.mask + 1)
+		usleep(100);
+	dev.misdeed = BAD_ID;
+	qmp_server_shutdown_event("guest-reset");
+	assert_true(sim_wait_state(&g, ION_HOST_DRAINING, PATIENCE_MS));
+	for (i = 0; i < 200; i++) {
+		usleep(1000);
+		assert_int_equal(qmp_server_seen(QMP_CMD_RESET), 0);
+	}
+	dev.lingers = false;
+	assert_true(qmp_server_wait(QMP_CMD_CONT, 1, PATIENCE_MS));
+	assert_int_equal(qmp_server_seen(QMP_CMD_RESET), 1);
+}
+
 static void comes_again(void **state)
 {
 	start("mem=1M");
@@ -519,6 +544,7 @@ int main(void)
 		TEST(next_guest),
 		TEST(reset_waits_for_reads),
 		TEST(end_waits_for_reads),
+		TEST(reset_waits_for_a_broken_device),
 		TEST(comes_again),
 		TEST(comes_again_with_less),
 		TEST(comes_again_to_a_reset),
