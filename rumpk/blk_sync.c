@@ -91,7 +91,7 @@ struct blk_sync *blk_sync_open(const char *path, unsigned int timeout_ms)
 		rumpk_error("memory for %s: %s", path, strerror(-err));
 	} else {
 		opt.region[0] = (struct hal_virtio_region){ b->fd, b->buffer,
-							    BUFFER_BYTES };
+							    BUFFER_BYTES, false };
 		b->hal = hal_virtio_open(&opt);
 	}
 	if (b->hal) {

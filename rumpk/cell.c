@@ -87,7 +87,7 @@ static struct hal *open_vhost(struct cell *c, const struct disk_options *d,
 		.fence = d->fence,
 		.reconnect_ms = 1000 * d->reconnect,
 		.region[0] = { c->fds.window, c->window.base,
-			       c->window.plan.hdr.length },
+			       c->window.plan.hdr.length, false },
 		.regions = 1,
 	};
 
@@ -98,7 +98,7 @@ static struct hal *open_vhost(struct cell *c, const struct disk_options *d,
 	if (may_zero_copy(c, d))
 		opt.region[opt.regions++] =
 			(struct hal_virtio_region){ c->ram.fd, c->ram.base,
-						    c->ram.length };
+						    c->ram.length, true };
 	if (!again || d->fence)
 		return hal_virtio_open(&opt);
 	rumpk_error("--disk vhost=%s: the device is not fenced against the former rumpk (fence=lock); end the guest first",

@@ -84,23 +84,31 @@ void vio_keep_all(struct hal_virtio *v)
 }
 
 /**
- * vio_end_all - end all requests with EIO
+ * vio_end_waiting - end requests that wait with EIO
  * @v: disk without a device
+ * @lent: those with lent buffers too
+ *
+ * Return: how many still wait.
  */
-void vio_end_all(struct hal_virtio *v)
+unsigned int vio_end_waiting(struct hal_virtio *v, bool lent)
 {
+	struct vio_request *next = v->waiting;
 	struct vio_request *r;
 
-	while ((r = v->waiting)) {
-		v->waiting = r->next;
-		if (!v->waiting)
-			v->waiting_end = &v->waiting;
-		vio_finish(v, r, EIO);
+	v->waiting = NULL;
+	v->waiting_end = &v->waiting;
+	while ((r = next)) {
+		next = r->next;
+		if (r->lent && !lent)
+			vio_hang(v, r);
+		else
+			vio_finish(v, r, EIO);
 	}
+	return v->busy;
 }
 
-/* Where the device sees a piece of the owner's memory; 0: it does not. */
-static uint64_t data_addr(const struct hal_virtio *v, const struct iovec *iov)
+/* The region of the owner's memory in which a piece lies, or @ndata. */
+static unsigned int region_of(const struct hal_virtio *v, const struct iovec *iov)
 {
 	unsigned int i;
 
@@ -109,9 +117,35 @@ static uint64_t data_addr(const struct hal_virtio *v, const struct iovec *iov)
 		uint64_t at = (uintptr_t)iov->iov_base - (uintptr_t)d->base;
 
 		if (at <= d->length && iov->iov_len <= d->length - at)
-			return VIO_DATA_ADDR(i) + at;
+			break;
 	}
-	return 0;
+	return i;
+}
+
+/* Where the device sees a piece of the owner's memory; 0: it does not. */
+static uint64_t data_addr(const struct hal_virtio *v, const struct iovec *iov)
+{
+	unsigned int i = region_of(v, iov);
+
+	if (i == v->spec.ndata)
+		return 0;
+	return VIO_DATA_ADDR(i) +
+	       ((uintptr_t)iov->iov_base - (uintptr_t)v->spec.data[i].base);
+}
+
+static bool is_lent(const struct hal_virtio *v, const struct hal_io *io)
+{
+	int i;
+
+	if (io->op != HAL_READ && io->op != HAL_WRITE)
+		return false;
+	for (i = 0; i < io->niov; i++) {
+		unsigned int n = region_of(v, &io->iov[i]);
+
+		if (n < v->spec.ndata && v->spec.data[n].lent)
+			return true;
+	}
+	return false;
 }
 
 /* Pieces of the owner's memory; how many, or 0 when one does not lie there. */
@@ -327,7 +361,8 @@ static void vio_answer(struct hal_virtio *v, struct vio_request *r,
 	} else if (status == VIRTIO_BLK_S_UNSUPP && written) {
 		vio_finish(v, r, EOPNOTSUPP);
 	} else {
-		vio_finish(v, r, EIO);
+		/* It may not even have ended what it says has ended. */
+		vio_hang(v, r);
 		vio_broken(v, status > VIRTIO_BLK_S_UNSUPP ?
 				      "a status is none" :
 				      "a used length is impossible");
@@ -408,6 +443,7 @@ static void vio_begin(struct hal_virtio *v, struct hal_io *io, enum vio_step ste
 	v->busy++;
 	vio_count(v);
 	r->io = io;
+	r->lent = is_lent(v, io);
 	vio_issue(v, r);
 }
 

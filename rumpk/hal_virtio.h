@@ -16,11 +16,14 @@
  * @fd: the memory
  * @base: its mapping
  * @length: of it, whole pages; at most HAL_VIRTIO_MAX_REGION
+ * @lent: a buffer in it is somebody else's memory again as soon as its operation
+ *	has ended, so that none ends while a device may still use it
  */
 struct hal_virtio_region {
 	int fd;
 	uint8_t *base;
 	uint64_t length;
+	bool lent;
 };
 
 /**

@@ -62,12 +62,14 @@ struct vio_own {
  * @next: free, or waiting for room in the queue
  * @moved: bytes of the operation in the present step
  * @writable: bytes that the device is to write in it
+ * @lent: its buffer is (&hal_virtio_region.lent)
  */
 struct vio_request {
 	struct hal_io *io;
 	struct vio_request *next;
 	uint64_t moved;
 	uint32_t writable;
+	bool lent;
 };
 
 /**
@@ -154,6 +156,8 @@ struct vio_attempt {
  * @busy: requests that are not
  * @request: all
  * @away: there is no device, but there is to be one: requests wait
+ * @former: connection of the device before, which may still use lent buffers of
+ *	requests that wait; -1: none does. There is no @dev then.
  * @until: as long as that, in milliseconds
  * @proved: the device has answered since it came, or had nothing to answer
  * @next_try: when to look for one again
@@ -176,6 +180,7 @@ struct hal_virtio {
 	unsigned int busy;
 	struct vio_request request[VIO_QUEUE_SIZE];
 	bool away;
+	int former;
 	uint64_t until;
 	bool proved;
 	uint64_t next_try;
@@ -198,7 +203,7 @@ extern const struct hal_ops hal_virtio_ops;
 
 /* hal_virtio.c */
 void vio_count(struct hal_virtio *v);
-void vio_end_all(struct hal_virtio *v);
+unsigned int vio_end_waiting(struct hal_virtio *v, bool lent);
 void vio_keep_all(struct hal_virtio *v);
 void vio_issue_waiting(struct hal_virtio *v);
 

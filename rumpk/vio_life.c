@@ -13,12 +13,21 @@
  *		device has ended. Here ends a device that is gone without a fence,
  *		and one that lies, fence or not: it is not dead.
  *
+ * A device that is dropped may live, and still use the buffers of what it had. A
+ * disk that goes down ends requests into the window all the same: the window is
+ * never given to anybody else. A lent buffer is somebody else's memory as soon as
+ * its request has ended; so the connection is shut down from this side alone, which
+ * tells an honest device to end what it has and close it, and until it is closed
+ * (@former) such a request does not end. When a process dies its memory map goes
+ * before its descriptors are closed, so it stores nothing any more then. A successor
+ * that is adopted says as much, by the fence; without one, a disk is not reopened
+ * while a request waits for the former device.
+ *
  * Away and down, one attempt at a time sets up a device, in a thread, since a
  * device that is slow to answer must delay no other disk.
  *
  * Each device gets rings and headers in memory of its own, so that a former one
- * cannot write to them. What a former one may still write after its disk went
- * down lands in buffers whose requests have failed.
+ * cannot write to them.
  */
 #include "vio.h"
 
@@ -77,6 +86,34 @@ static int watch_device(struct hal_virtio *v, const struct vio_device *d)
 	return err;
 }
 
+static void forget_former(struct hal_virtio *v)
+{
+	unwatch(v, v->former);
+	close_fd(&v->former);
+}
+
+static bool has_closed(int sock)
+{
+	struct pollfd p = { .fd = sock, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) > 0 && p.revents;
+}
+
+/*
+ * Only its end is of interest: what it may still say, on and on, is not read, and
+ * makes no event.
+ */
+static void keep_former(struct hal_virtio *v, struct vio_device *d)
+{
+	struct epoll_event ev = { .events = EPOLLRDHUP };
+
+	v->former = d->vu.sock;
+	d->vu.sock = -1;
+	shutdown(v->former, SHUT_WR);
+	/* Without an event it is found by the next look of any other cause. */
+	epoll_ctl(v->hal.event_fd, EPOLL_CTL_ADD, v->former, &ev);
+}
+
 static void drop_device(struct hal_virtio *v)
 {
 	struct vio_device *d = v->dev;
@@ -87,7 +124,32 @@ static void drop_device(struct hal_virtio *v)
 	v->dev = NULL;
 	vio_count(v);
 	unwatch_device(v, d);
+	keep_former(v, d);
 	vio_device_free(d);
+}
+
+/* End what the disk's being down lets end, and find out whether more can. */
+static void fail_waiting(struct hal_virtio *v)
+{
+	bool closed = v->former < 0 || has_closed(v->former);
+
+	if (!vio_end_waiting(v, closed))
+		forget_former(v);
+}
+
+/* A former device has been waited for: has it let go? */
+static void look_at_former(struct hal_virtio *v)
+{
+	unsigned int n = v->busy;
+
+	if (v->former < 0 || !has_closed(v->former))
+		return;
+	forget_former(v);
+	if (!v->hal.lost || !n)
+		return;
+	rumpk_info("disk %s: the device has closed its connection, %u requests into the guest's memory end",
+		   v->name, n);
+	fail_waiting(v);
 }
 
 static void *attempt_main(void *arg)
@@ -152,7 +214,10 @@ static void go_down(struct hal_virtio *v)
 	v->away = false;
 	v->hal.lost = true;
 	v->hal.changed = true;
-	vio_end_all(v);
+	fail_waiting(v);
+	if (v->busy)
+		rumpk_warn("disk %s: %u requests into the guest's memory wait until the device has closed its connection",
+			   v->name, v->busy);
 }
 
 /**
@@ -199,6 +264,7 @@ static void adopt(struct hal_virtio *v, struct vio_device *d)
 	v->hal.info.capacity = d->limits.capacity;
 	v->hal.changed = true;
 	v->hal.lost = false;
+	forget_former(v);
 	if (v->away)
 		rumpk_info("disk %s: served by the device's successor, which gets %u requests again",
 			   v->name, v->busy);
@@ -267,6 +333,7 @@ bool vio_live(struct hal_virtio *v)
 {
 	struct pollfd p = { .fd = v->attempt.done, .events = POLLIN };
 
+	look_at_former(v);
 	if (v->attempt.dev && poll(&p, 1, 0) > 0)
 		conclude(v);
 	if (v->away)
@@ -285,6 +352,12 @@ void vio_reopen(struct hal *hal)
 
 	if (!hal->lost || v->attempt.dev)
 		return;
+	look_at_former(v);
+	if (v->busy) {
+		rumpk_error("disk %s: not reopened: the device before it has not closed its connection, and may still use the memory of %u requests",
+			    v->name, v->busy);
+		return;
+	}
 	err = attempt_begin(v);
 	if (err)
 		not_adopted(v, err, strerror(-err));
@@ -329,6 +402,7 @@ static struct hal_virtio *vio_alloc(const struct hal_virtio_options *opt)
 	v->hal.ops = &hal_virtio_ops;
 	v->hal.event_fd = epoll_create1(EPOLL_CLOEXEC);
 	v->attempt.done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	v->former = -1;
 	v->connect = opt->connect;
 	v->arg = opt->arg;
 	v->spec.block = opt->block;
@@ -439,6 +513,7 @@ void vio_close(struct hal *hal)
 
 	attempt_cancel(v);
 	vio_device_free(v->dev);
+	close_fd(&v->former);
 	close_fd(&v->attempt.done);
 	close_fd(&v->hal.event_fd);
 	free(v->name);

@@ -47,6 +47,10 @@ static bool served;
 static pid_t pid;
 static struct sim_guest g;
 
+/*
+ * This program again, as rumpk: the threads of the monitor and the device may hold
+ * locks of the allocator when it is forked, which nobody would ever release there.
+ */
 static void daemon_child(int ready, const char *disk, const char *with_ram)
 {
 	char number[16];
@@ -69,7 +73,8 @@ static void daemon_child(int ready, const char *disk, const char *with_ram)
 		argv[argc++] = "--qmp";
 		argv[argc++] = qmp_path;
 	}
-	_exit(rumpk_run(argc, argv));
+	execv("/proc/self/exe", argv);
+	_exit(FAILED);
 }
 
 static int daemon_spawn(const char *disk, const char *with_ram)
@@ -407,6 +412,31 @@ static void end_waits_for_reads(void **state)
 	reset_waits("guest-shutdown", QMP_CMD_QUIT);
 }
 
+/* It is broken, and may still write as long as it has the connection. */
+static void reset_waits_for_a_broken_device(void **state)
+{
+	struct nxblk_req req;
+	int i;
+
+	start_device("");
+	dev.misdeed = SILENT;
+	dev.lingers = true;
+	prepare_gpa(&req, NXBLK_OP_READ, 3, 0, 8192);
+	sim_send(&g, &req);
+	while (ion_prod_free(&g.end.req) != g.end.req.mask + 1)
+		usleep(100);
+	dev.misdeed = BAD_ID;
+	qmp_server_shutdown_event("guest-reset");
+	assert_true(sim_wait_state(&g, ION_HOST_DRAINING, PATIENCE_MS));
+	for (i = 0; i < 200; i++) {
+		usleep(1000);
+		assert_int_equal(qmp_server_seen(QMP_CMD_RESET), 0);
+	}
+	dev.lingers = false;
+	assert_true(qmp_server_wait(QMP_CMD_CONT, 1, PATIENCE_MS));
+	assert_int_equal(qmp_server_seen(QMP_CMD_RESET), 1);
+}
+
 static void comes_again(void **state)
 {
 	start("mem=1M");
@@ -511,7 +541,7 @@ static void monitor_is_lost(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(memory_disk),
@@ -525,6 +555,7 @@ int main(void)
 		TEST(next_guest),
 		TEST(reset_waits_for_reads),
 		TEST(end_waits_for_reads),
+		TEST(reset_waits_for_a_broken_device),
 		TEST(comes_again),
 		TEST(comes_again_with_less),
 		TEST(comes_again_to_a_reset),
@@ -532,5 +563,7 @@ int main(void)
 		TEST(ram_is_truncated),
 	};
 
+	if (argc > 1)
+		_exit(rumpk_run(argc, argv));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

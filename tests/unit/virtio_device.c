@@ -230,14 +230,19 @@ static bool is_name(const struct virtq_desc *d)
 	return h.type == VIRTIO_BLK_T_GET_ID;
 }
 
+static bool serves(void)
+{
+	return dev.misdeed != SILENT && dev.misdeed != MUTE &&
+	       dev.misdeed != COMPLAIN;
+}
+
 static void dev_serve(void)
 {
 	struct virtq_avail *avail = at(dev.addr.avail, 6 + 2 * dev.size);
 	struct virtq_desc d[512];
 
 	/* In this order: a request that follows a misdeed meets with it. */
-	while (dev.seen != ion_load_acquire(&avail->idx) &&
-	       dev.misdeed != SILENT) {
+	while (dev.seen != ion_load_acquire(&avail->idx) && serves()) {
 		uint16_t head = avail->ring[dev.seen++ % dev.size];
 		unsigned int n = dev_chain(head, d);
 
@@ -270,6 +275,8 @@ static void *dev_main(void *arg)
 			dev_serve();
 		dev_misbehave();
 	}
+	while (dev.lingers && !dev.stop)
+		usleep(1000);
 	shutdown(dev.sock, SHUT_RDWR);
 	return NULL;
 }
@@ -323,6 +330,7 @@ void device_end(void)
 	dev.nranges = 0;
 	dev.messages = 0;
 	dev.misdeed = NONE;
+	dev.lingers = false;
 	dev.stop = false;
 }
 

@@ -19,8 +19,9 @@
 
 /*
  * How a device misbehaves with requests. UNANSWERED carries them out, and says
- * its name alone. A MUTE one answers no message either, a STUBBORN one does not
- * switch its cache off.
+ * its name alone. A SILENT one does not touch them, nor one that COMPLAINs, nor a
+ * MUTE one, which answers no message either. A STUBBORN one does not switch its
+ * cache off.
  */
 enum misdeed {
 	NONE,
@@ -63,6 +64,7 @@ struct region {
  * @ntypes: of them
  * @most_segs: of data, in one request
  * @misdeed: &enum misdeed
+ * @lingers: it does not close a connection that the driver has shut down
  * @stop: the thread ends
  */
 struct device {
@@ -90,6 +92,7 @@ struct device {
 	unsigned int nranges;
 	uint32_t most_segs;
 	atomic_int misdeed;
+	atomic_bool lingers;
 	atomic_bool stop;
 };
 
