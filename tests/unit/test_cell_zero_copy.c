@@ -345,9 +345,13 @@ static void next_guest(void **state)
 	sim_disconnect(&g);
 	stop_monitor();
 	start_monitor("running");
-	connect_guest();
+	assert_int_equal(sim_connect(&g, socket_path, 1, 2), 0);
+	assert_int_equal(sim_bind(&g, 0), 0);
+	/* It is seen that the former one has left. */
+	assert_true(sim_wait_state(&g, ION_HOST_READY, PATIENCE_MS));
+	assert_int_equal(sim_attach(&g, ALL, DEPTH), 0);
 	assert_true(offered());
-	assert_int_equal(qmp_server_seen(QMP_CMD_HOLD), 1);
+	assert_true(qmp_server_wait(QMP_CMD_HOLD, 1, PATIENCE_MS));
 	moves_pages();
 }
 
