@@ -9,5 +9,5 @@ source "$(dirname "$0")/storage_lib.sh"
 
 # shellcheck disable=SC2034
 format=qcow2
-exchange_bytes
-exchange_files
+exchange_bytes --data bounce
+exchange_files --data bounce
