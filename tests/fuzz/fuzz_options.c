@@ -30,7 +30,7 @@ void fuzz_setup(void)
 	said_fd = memfd_create("said", MFD_CLOEXEC);
 	compile(&re_number, "^[0-9]+$");
 	compile(&re_size, "^[0-9]+[KMGT]?$");
-	compile(&re_cap, "^(none|(r|rw|rwd)(:[0-9]+-[0-9]+)?)$");
+	compile(&re_cap, "^(none|(r|rwd?)m?(:[0-9]+-[0-9]+)?)$");
 	compile(&re_disk, "^(file=|vhost=|mem=[0-9]+[KMGT]?).*$");
 }
 
@@ -131,7 +131,8 @@ static void check_cap(const char *text)
 	FUZZ_CHECK(!(d.rights & CSPACE_READ) == !strcmp(text, "none"));
 	FUZZ_CHECK(!(d.rights & CSPACE_WRITE) ==
 		   (text[0] != 'r' || text[1] != 'w'));
-	FUZZ_CHECK(!(d.rights & CSPACE_DMA));
+	FUZZ_CHECK(!(d.rights & CSPACE_DMA) ==
+		   !memchr(text, 'm', strcspn(text, ":")));
 	if (d.rights)
 		check_range(text, &d);
 }
@@ -142,7 +143,12 @@ static void check_disk_options(const struct disk_options *d)
 	FUZZ_CHECK(!d->path || *d->path);
 	FUZZ_CHECK(d->path || (d->size && d->size <= 1ull << 50 &&
 			       d->size % d->block == 0));
-	FUZZ_CHECK(!(d->rights & ~(CSPACE_READ | CSPACE_WRITE | CSPACE_DISCARD)));
+	FUZZ_CHECK(!(d->rights & ~(CSPACE_READ | CSPACE_WRITE | CSPACE_DISCARD |
+				   CSPACE_DMA)));
+	FUZZ_CHECK(!d->fence || d->vhost);
+	FUZZ_CHECK(d->reconnect >= 1 && d->reconnect <= 86400);
+	FUZZ_CHECK(d->data == DISK_AUTO || d->data == DISK_BOUNCE ||
+		   d->data == DISK_ZERO_COPY);
 	FUZZ_CHECK(d->first <= d->last);
 	FUZZ_CHECK(strnlen(d->serial, sizeof(d->serial)) < sizeof(d->serial));
 }

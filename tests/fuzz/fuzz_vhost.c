@@ -487,7 +487,9 @@ static struct hal *open_disk(struct fuzz_in *in)
 		.name = "fuzz",
 		.block = fuzz_u8(in) & 1 ? 4096 : 512,
 		.timeout_ms = 2000,
-		.region[0] = { window_fd, window, WINDOW_BYTES },
+		.region[0] = { .fd = window_fd,
+			       .base = window,
+			       .length = WINDOW_BYTES },
 		.regions = 1,
 	};
 
