@@ -2,6 +2,7 @@
 #include "blk_sync.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +44,11 @@ static int connect_device(void *path)
 
 static int make_buffer(struct blk_sync *b)
 {
-	b->fd = memfd_create("rumpk-blk", MFD_CLOEXEC);
-	if (b->fd < 0 || ftruncate(b->fd, BUFFER_BYTES) < 0)
+	b->fd = memfd_create("rumpk-blk", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	/* Sealed: the device gets the descriptor too, and could truncate it. */
+	if (b->fd < 0 || ftruncate(b->fd, BUFFER_BYTES) < 0 ||
+	    fcntl(b->fd, F_ADD_SEALS,
+		  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -errno;
 	b->buffer = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 b->fd, 0);

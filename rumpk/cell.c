@@ -184,6 +184,8 @@ static void disk_config(struct valve_disk *disk, const struct disk_options *d,
 	config->physical_block = NXBLK_MAX_BLOCK_SIZE;
 	config->max_sectors = max_sectors;
 	config->max_segments = NXBLK_MAX_SEGS;
+	if (disk->hal->info.max_segs && disk->hal->info.max_segs < NXBLK_MAX_SEGS)
+		config->max_segments = disk->hal->info.max_segs;
 	if (read_only)
 		config->flags |= NXBLK_CFG_READ_ONLY;
 	if (!d->strict) {

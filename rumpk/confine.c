@@ -119,6 +119,7 @@ static const int allowed[] = {
 	SCMP_SYS(recvfrom),
 	SCMP_SYS(shutdown),
 	SCMP_SYS(eventfd2),
+	SCMP_SYS(pipe2),
 	SCMP_SYS(close),
 	/* Waiting. */
 	SCMP_SYS(poll),

@@ -67,11 +67,13 @@ struct hal_io {
  * struct hal_info - geometry of a disk
  * @capacity: bytes
  * @read_only: the medium refuses writes
+ * @max_segs: most pieces of a buffer; 0: any number
  * @uuid: the same for as long as the contents are the same disk's
  */
 struct hal_info {
 	uint64_t capacity;
 	bool read_only;
+	uint32_t max_segs;
 	uint8_t uuid[16];
 };
 

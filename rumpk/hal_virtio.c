@@ -23,6 +23,8 @@
 #include "util.h"
 
 #define SECTOR_SHIFT 9
+/* After having been asked for its configuration, a device rests so much longer. */
+#define CONFIG_REST 10u
 #define SYNC_MS 30000u
 
 static struct hal_virtio *to_vio(struct hal *hal)
@@ -148,11 +150,31 @@ static bool is_lent(const struct hal_virtio *v, const struct hal_io *io)
 	return false;
 }
 
+/*
+ * What does not fit goes in a request of its own, which has to begin with a block.
+ * There is always a whole one: a buffer has no more pieces than the device takes, so
+ * that one of them was cut, into parts that are not smaller than a block.
+ */
+static unsigned int trim_to_blocks(const struct hal_virtio *v,
+				   struct vio_request *r, struct virtq_seg *seg,
+				   unsigned int n)
+{
+	uint64_t extra = r->moved % v->hal.block;
+
+	r->moved -= extra;
+	while (n && extra >= seg[n - 1].len)
+		extra -= seg[--n].len;
+	if (n)
+		seg[n - 1].len -= (uint32_t)extra;
+	return n;
+}
+
 /* Pieces of the owner's memory; how many, or 0 when one does not lie there. */
 static unsigned int map_data(const struct hal_virtio *v, struct vio_request *r,
 			     struct virtq_seg *seg)
 {
 	const struct hal_io *io = r->io;
+	uint64_t all = 0;
 	unsigned int n = 0;
 	int i;
 
@@ -173,8 +195,9 @@ static unsigned int map_data(const struct hal_virtio *v, struct vio_request *r,
 			left -= len;
 			r->moved += len;
 		}
+		all += io->iov[i].iov_len;
 	}
-	return n;
+	return r->moved < all ? trim_to_blocks(v, r, seg, n) : n;
 }
 
 static unsigned int map_zeroes(const struct hal_virtio *v,
@@ -390,17 +413,25 @@ static void vio_failed(struct hal_virtio *v, int err)
 static void vio_look(struct hal_virtio *v)
 {
 	uint64_t now = now_ms();
-	eventfd_t complaints;
+	char complaints[64];
 	int err;
 
 	if (now == v->looked)
 		return;
 	v->looked = now;
-	err = vhost_user_look(&v->dev->vu, &v->hal.changed);
-	if (err)
+	err = vhost_user_look(&v->dev->vu, &v->told);
+	if (err) {
 		vio_failed(v, err);
-	else if (eventfd_read(v->dev->err, &complaints) == 0)
+		return;
+	}
+	if (read(v->dev->err, complaints, sizeof(complaints)) > 0) {
 		vio_broken(v, "it reports an error");
+		return;
+	}
+	if (v->told && now >= v->next_config) {
+		v->told = false;
+		v->hal.changed = true;
+	}
 }
 
 static unsigned int vio_poll(struct hal *hal)
@@ -485,6 +516,7 @@ static int vio_resize(struct hal *hal)
 	struct hal_virtio *v = to_vio(hal);
 	struct virtio_blk_config config;
 	struct virtio_blk_limits limits;
+	uint64_t start = now_ms();
 	const char *why;
 	int err;
 
@@ -494,6 +526,8 @@ static int vio_resize(struct hal *hal)
 	memset(&config, 0, sizeof(config));
 	err = vhost_user_get_config(&v->dev->vu, &config,
 				    VIRTIO_BLK_CONFIG_BYTES);
+	/* The other disks wait meanwhile: of their time, it gets a tenth. */
+	v->next_config = now_ms() + CONFIG_REST * (now_ms() - start);
 	if (err) {
 		vio_failed(v, err);
 		return -EIO;

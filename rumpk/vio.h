@@ -81,9 +81,11 @@ struct vio_request {
  * @own: the driver's memory
  * @own_bytes: of it
  * @own_fd: of it
- * @kick: eventfd on which the device waits
+ * @kick: pipe: what is written here wakes the device
+ * @kick_end: its other end, which the device has too
  * @call: eventfd that the device is not asked to use
- * @err: eventfd on which the device complains
+ * @err: pipe: what the device complains of
+ * @err_end: its other end, which the device has too
  * @why: why it could not be set up
  */
 struct vio_device {
@@ -95,8 +97,10 @@ struct vio_device {
 	uint64_t own_bytes;
 	int own_fd;
 	int kick;
+	int kick_end;
 	int call;
 	int err;
+	int err_end;
 	const char *why;
 };
 
@@ -150,6 +154,8 @@ struct vio_attempt {
  * @dev: the device that serves; NULL: none does
  * @limits: of that device, or the last one
  * @looked: when the connection was last looked at, in milliseconds
+ * @told: the device says that its configuration has changed
+ * @next_config: not to be asked for before, in milliseconds
  * @waiting: requests that the device does not have yet, in order
  * @waiting_end: where the next one is hung
  * @free: requests that are free
@@ -174,6 +180,8 @@ struct hal_virtio {
 	struct vio_device *dev;
 	struct virtio_blk_limits limits;
 	uint64_t looked;
+	bool told;
+	uint64_t next_config;
 	struct vio_request *waiting;
 	struct vio_request **waiting_end;
 	struct vio_request *free;

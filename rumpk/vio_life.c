@@ -477,6 +477,7 @@ struct hal *hal_virtio_open(const struct hal_virtio_options *opt)
 	v->hal.block = v->spec.block;
 	v->hal.info.capacity = v->limits.capacity;
 	v->hal.info.read_only = opt->read_only || v->limits.read_only;
+	v->hal.info.max_segs = v->limits.segs;
 	make_uuid(v);
 	return &v->hal;
 }

@@ -7,6 +7,7 @@
 #include "vio.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -102,8 +103,11 @@ static int make_own(struct vio_device *d)
 
 	virtq_layout(&l, VIO_QUEUE_SIZE, VIO_SEGS, d->limits.features);
 	d->own_bytes = (sizeof(*d->own) + l.bytes + 4095) & ~4095ull;
-	d->own_fd = memfd_create("rumpk-virtio", MFD_CLOEXEC);
-	if (d->own_fd < 0 || ftruncate(d->own_fd, (off_t)d->own_bytes) < 0)
+	d->own_fd = memfd_create("rumpk-virtio", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	/* Sealed: the device gets the descriptor too, and could truncate it. */
+	if (d->own_fd < 0 || ftruncate(d->own_fd, (off_t)d->own_bytes) < 0 ||
+	    fcntl(d->own_fd, F_ADD_SEALS,
+		  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -errno;
 	d->own = mmap(NULL, d->own_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
 		      d->own_fd, 0);
@@ -113,13 +117,28 @@ static int make_own(struct vio_device *d)
 	return -errno;
 }
 
-/* A device may write to @call all the same: it must have something there. */
+/*
+ * Pipes, which serve as eventfds do, eight bytes at a time. Of an eventfd the device
+ * would have the very description that we use, and could make it blocking. Both
+ * ends stay open here: what a device closes is no event, and no SIGPIPE.
+ *
+ * A device may write to @call all the same: it must have something there.
+ */
 static int make_events(struct vio_device *d)
 {
-	d->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int kick[2];
+	int complaint[2];
+
 	d->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	d->err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return d->kick < 0 || d->call < 0 || d->err < 0 ? -errno : 0;
+	if (d->call < 0 || pipe2(kick, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	d->kick_end = kick[0];
+	d->kick = kick[1];
+	if (pipe2(complaint, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	d->err = complaint[0];
+	d->err_end = complaint[1];
+	return 0;
 }
 
 static int make_queue(struct vio_device *d)
@@ -208,10 +227,10 @@ static int share_queue(struct vio_device *d)
 					      d->call);
 	if (!err)
 		err = vhost_user_set_vring_fd(vu, VHOST_USER_SET_VRING_ERR, 0,
-					      d->err);
+					      d->err_end);
 	if (!err)
 		err = vhost_user_set_vring_fd(vu, VHOST_USER_SET_VRING_KICK, 0,
-					      d->kick);
+					      d->kick_end);
 	if (!err)
 		err = vhost_user_set_vring(vu, VHOST_USER_SET_VRING_ENABLE, 0, 1);
 	return err;
@@ -307,8 +326,10 @@ struct vio_device *vio_device_alloc(int sock, unsigned int timeout_ms)
 	}
 	d->own_fd = -1;
 	d->kick = -1;
+	d->kick_end = -1;
 	d->call = -1;
 	d->err = -1;
+	d->err_end = -1;
 	if (!vhost_user_open(&d->vu, sock, timeout_ms))
 		return d;
 	vio_device_free(d);
@@ -345,8 +366,10 @@ void vio_device_free(struct vio_device *d)
 	vhost_user_close(&d->vu);
 	virtq_exit(&d->q);
 	close_fd(&d->kick);
+	close_fd(&d->kick_end);
 	close_fd(&d->call);
 	close_fd(&d->err);
+	close_fd(&d->err_end);
 	close_fd(&d->own_fd);
 	if (d->own)
 		munmap(d->own, d->own_bytes);

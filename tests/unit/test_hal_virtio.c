@@ -6,7 +6,9 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -40,6 +42,8 @@ static uint8_t *make_memory(const char *name, size_t size, int *fd)
 
 static int setup(void **state)
 {
+	/* What is written to a driver that is gone is a device's own affair. */
+	signal(SIGPIPE, SIG_IGN);
 	device_reset();
 	block = 512;
 	window = make_memory("window", WINDOW, &window_fd);
@@ -453,7 +457,7 @@ static void broken_device(void **state)
 		assert_int_equal(hal_sync(hal), -EIO);
 		assert_int_equal(hal_resize(hal), -EIO);
 		assert_int_equal(hal->polled, 0);
-		/* It has its copy of the eventfd still. */
+		/* It has its end of the pipe still. */
 		eventfd_write(dev.err, 1);
 		p.fd = hal->event_fd;
 		assert_int_equal(poll(&p, 1, 0), 0);
@@ -486,9 +490,51 @@ static void configuration_changes(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* What does not fit is cut where a block ends, wherever the pieces end. */
+static void cut_between_blocks(void **state)
+{
+	struct iovec iov[3] = { { window, 3584 },
+				{ window + 8192, 8192 },
+				{ window + 32768, 512 } };
+	struct hal_io io = { .iov = iov, .niov = 3 };
+	uint64_t i;
+
+	dev.config.seg_max = 3;
+	dev.config.size_max = 4096;
+	dev.config.blk_size = 4096;
+	block = 4096;
+	open_disk();
+	assert_non_null(hal);
+	assert_int_equal(hal->info.max_segs, 3);
+	for (i = 0; i < WINDOW; i++)
+		window[i] = (uint8_t)(i * 5 + i / 512);
+	begin(&io, HAL_WRITE, 4096, 3584 + 8192 + 512);
+	assert_int_equal(end(&io), 0);
+	assert_true(dev.ntypes > 1);
+	for (i = 0; i < dev.ntypes; i++)
+		assert_int_equal(dev.sectors[i] % 8, 0);
+	assert_memory_equal(dev.disk + 4096, window, 3584);
+	assert_memory_equal(dev.disk + 4096 + 3584, window + 8192, 8192);
+	assert_memory_equal(dev.disk + 4096 + 3584 + 8192, window + 32768, 512);
+}
+
+/* The device has our memory's descriptor, and our pipes' other ends. */
+static void shared_descriptors_are_harmless(void **state)
+{
+	open_disk();
+	assert_non_null(hal);
+	assert_false(dev.shrunk);
+	assert_int_equal(fcntl(dev.err, F_SETFL, 0), 0);
+	assert_int_equal(fcntl(dev.kick, F_SETFL, 0), 0);
+	assert_int_equal(carry_out(HAL_WRITE, 0, 512, true), 0);
+	assert_int_equal(hal_poll(hal), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(cut_between_blocks),
+		TEST(shared_descriptors_are_harmless),
 		TEST(opens),
 		TEST(segment_size_unlimited),
 		TEST(read_only_medium),

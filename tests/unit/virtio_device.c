@@ -47,6 +47,9 @@ static void dev_memory(const uint8_t *payload, const int *fds, unsigned int nfds
 			       MAP_SHARED, fds[i], (off_t)r->r.mmap_offset);
 		if (r->base == MAP_FAILED)
 			abort();
+		/* Of the driver's own memory, which it is to have sealed. */
+		if (!i && ftruncate(fds[i], 0) == 0)
+			dev.shrunk = true;
 		close(fds[i]);
 	}
 }

@@ -63,6 +63,7 @@ struct region {
  * @nranges: of them
  * @ntypes: of them
  * @most_segs: of data, in one request
+ * @shrunk: the driver's memory could be truncated
  * @misdeed: &enum misdeed
  * @lingers: it does not close a connection that the driver has shut down
  * @stop: the thread ends
@@ -91,6 +92,7 @@ struct device {
 	uint64_t ranges[2 * MOST_TYPES];
 	unsigned int nranges;
 	uint32_t most_segs;
+	bool shrunk;
 	atomic_int misdeed;
 	atomic_bool lingers;
 	atomic_bool stop;
