@@ -4,7 +4,7 @@
 # The death of a storage daemon without a fence: what the guest asks for then
 # fails, also when there is another daemon at the same place, and also a flush;
 # until an operator says that the former one has ended (SIGHUP).  A disk beside
-# it is served all the time.
+# it is served all the time.  At its death 32 verified writes are under way.
 
 # shellcheck source=tests/e2e/virtio_lib.sh
 source "$(dirname "$0")/virtio_lib.sh"
@@ -14,7 +14,12 @@ put() { tr '\000' "$1" </dev/zero | dd of=/dev/nxblk0 bs=64k count=1 seek="$2" i
 get() { dd if=/dev/nxblk0 bs=64k count=1 skip="$2" iflag=direct 2>/dev/null | tr -d "$1" | wc -c | grep -qx 0; }
 beside() { dd if=/dev/nxblk1 of=/dev/null bs=64k count=16 iflag=direct 2>/dev/null; }
 put a 0 || exit 1
+check() { fio --name=t --filename=/dev/nxblk0 --offset=4M --size=8M --rw=randwrite --bs=4k --iodepth=32 --ioengine=libaio --direct=1 --thread --verify=crc32c --verify_fatal=1 "$@"; }
+check --time_based --runtime=120 >/fio 2>&1 &
+fio=$!
+for i in $(seq 300); do [ "$(cat /sys/block/nxblk0/nexus/requests)" -gt 500 ] && break; sleep 0.1; done
 echo kill-now
+wait $fio && exit 10
 for i in $(seq 300); do put b 1 || break; sleep 0.1; done
 put b 1 && exit 2
 dd if=/dev/nxblk0 of=/dev/null bs=64k count=1 iflag=direct 2>/dev/null && exit 3
@@ -26,6 +31,7 @@ echo reopen-now
 for i in $(seq 300); do put c 1 && break; sleep 0.1; done
 get a 0 && get c 1 || exit 6
 put d 2 && get d 2 || exit 7
+check >/fio 2>&1 || exit 11
 beside || exit 8
 [ "$(tr -s ' ' </sys/block/nxblk0/inflight)" = " 0 0" ] || exit 9
 echo good
@@ -38,7 +44,7 @@ start_rumpk "$socket" --disk "vhost=$tmp/image.sock" --disk "file=$tmp/beside"
 
 make_pipe "$tmp/said"
 start --keep "$pipe_w" "$NEXUS_TOP/scripts/cell" --logs "$logs/cell" --socket "$socket" \
-	--put "$tmp/guest.sh:/guest.sh" --timeout 200 -- sh /guest.sh </dev/null >&"$pipe_w" 2>&1
+	--put "$tmp/guest.sh:/guest.sh" --fio --timeout 200 -- sh /guest.sh </dev/null >&"$pipe_w" 2>&1
 guest=$REPLY
 close_fd "$pipe_w"
 last=
