@@ -81,7 +81,6 @@ struct blk_sync *blk_sync_open(const char *path, unsigned int timeout_ms)
 		.arg = (void *)path,
 		.name = path,
 		.timeout_ms = timeout_ms,
-		.open_ms = timeout_ms,
 		.regions = 1,
 	};
 	int err;

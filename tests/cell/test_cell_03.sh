@@ -70,6 +70,9 @@ qemu-img create -q -f qcow2 -F raw -b "$tmp/junk" "$tmp/overlay"
 at=$(grep -obUaP '\xe2\x79\x2a\xca' "$tmp/overlay" | head -n 1)
 printf '\0\0\0\0' | dd of="$tmp/overlay" bs=1 seek="${at%%:*}" conv=notrunc status=none
 refuses 'what format its backing file' --hal virtio --disk "$tmp/overlay" --format qcow2 -- true
+# Nor one that lies deeper.
+qemu-img create -q -f qcow2 -b "$tmp/overlay" -F qcow2 "$tmp/top"
+refuses 'what format its backing file' --hal virtio --disk "$tmp/top" --format qcow2 -- true
 refuses 'QEMU ended with' --qemu-arg -bogus -- true
 
 expect 124 cell --timeout 8 -- sleep 100

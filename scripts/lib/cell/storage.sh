@@ -77,11 +77,14 @@ virtual_size() {
 # An image on top of another one says what format that has, or the daemon would
 # look for itself: a guest can write whatever it likes there.
 check_backing() {
-	local backing
-	backing=$(image_info "$1" backing-filename) || exit
-	[[ -n $backing ]] || return 0
-	[[ -n $(image_info "$1" backing-filename-format) ]] ||
-		die 125 "${disk_sources[$1]}: does not say what format its backing file $backing has"
+	local chain named told
+	image_info "$1" backing-filename >/dev/null || exit
+	chain=$(qemu-img info -U --backing-chain --output=json -f qcow2 -- "${disk_sources[$1]}") ||
+		die 125 "cannot look into ${disk_sources[$1]}"
+	named=$(grep -c '"backing-filename":' <<<"$chain") || true
+	told=$(grep -c '"backing-filename-format":' <<<"$chain") || true
+	((named == told)) ||
+		die 125 "${disk_sources[$1]}: does not say what format its backing file has, or one behind it does not"
 }
 
 # A fresh image is a file from here on.
