@@ -25,7 +25,7 @@ for _ in $(seq 300); do
 	sleep 0.1
 done
 [ -s /unbound ] || wrong "not unbound"
-dmesg | grep -E "ended unanswered|lost|does not answer" && wrong "dirty data was thrown away"
+dmesg | grep -E "ended unanswered|page write|does not answer" && wrong "dirty data was thrown away"
 rmmod nexus_blk && rmmod nexus_ion || wrong "the modules do not unload"
 GUEST
 
