@@ -7,7 +7,8 @@
 #	QEMU (paused) <-QMP-> rumpk -- qemu-storage-daemon (SIGSTOP)
 #
 # The machine is reset when the reads have ended, and not before. The guest that
-# boots then fills its memory, touches no disk, and finds it unchanged three times.
+# boots then fills its memory, touches no disk, and finds it unchanged three times;
+# nor does the host find more of the disk in it.
 # It learns by its serial line what it is to do next, so that nothing but the kernel
 # itself is needed; a guest cannot tell its first boot from its second.
 
@@ -60,11 +61,13 @@ chmod +x "$tmp/root/reset"
 (cd "$tmp/root" && echo reset | cpio --quiet -o -H newc -R 0:0 | gzip -n) |
 	cat "$NEXUS_BUILD/cell/$(<"$kernel_dir/release").img" - >"$tmp/initramfs"
 
-head -c 32M /dev/zero | tr '\0' X >"$tmp/disk"
+readonly MARK='what the device writes'
+{ yes "$MARK" || true; } | head -c 32M >"$tmp/disk"
 start_daemon disk
 private_directory /dev/shm
-truncate -s 256M "$REPLY/ram"
-rumpk_args=(--disk "vhost=$tmp/disk.sock,data=zerocopy" --ram "$REPLY/ram" --qmp "$tmp/qmp.sock")
+ram=$REPLY/ram
+truncate -s 256M "$ram"
+rumpk_args=(--disk "vhost=$tmp/disk.sock,data=zerocopy" --ram "$ram" --qmp "$tmp/qmp.sock")
 line=$("$rumpk" --socket "$tmp/ion.sock" "${rumpk_args[@]}" --print-qemu-args)
 start_rumpk "$tmp/ion.sock" "${rumpk_args[@]}"
 
@@ -111,23 +114,33 @@ waits() {
 waits_or_resets() {
 	waits || heard 2 BOOTED
 }
+disk_in_ram() {
+	grep -a -c -x -F "$MARK" "$ram" || true
+}
 wait_until 120 waits_or_resets
-held=no
-if waits && ! heard 2 BOOTED; then
-	held=yes
+if heard 2 BOOTED; then
+	order second
+	wait_until 60 heard 1 SUM
+	count=$(disk_in_ram)
 	kill -CONT "${daemon_pid[disk]}"
-	wait_until 120 heard 2 BOOTED
+	is_overwritten() {
+		(($(disk_in_ram) > count))
+	}
+	wait_until 20 is_overwritten
+	fail "the reset did not wait: $count lines of the disk were in the next guest's memory, and now $(disk_in_ram)"
 fi
+kill -CONT "${daemon_pid[disk]}"
+wait_until 120 heard 2 BOOTED
 order second
 wait_until 60 heard 1 SUM
-kill -CONT "${daemon_pid[disk]}"
+count=$(disk_in_ram)
 for i in 1 2 3; do
 	wait_until 60 heard "$i" SUM
 	order again
 done
 sums=$(grep -a '^SUM' "$console" | tr -d '\r')
 (($(sort -u <<<"$sums" | wc -l) == 1)) || fail "something was written into the guest that booted: $sums"
-[[ $held == yes ]] || fail "the reset did not wait for the reads"
+(($(disk_in_ram) <= count)) || fail "the device wrote into the guest that booted"
 
 status=0
 wait "$qemu" || status=$?
