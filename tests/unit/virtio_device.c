@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -287,6 +288,8 @@ static void *dev_main(void *arg)
 /* A good device, not yet started. */
 void device_reset(void)
 {
+	/* It may complain to a driver that is gone. */
+	signal(SIGPIPE, SIG_IGN);
 	memset(&dev, 0, sizeof(dev));
 	dev.sock = -1;
 	dev.backend = -1;
