@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -463,6 +464,8 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 
 void fuzz_setup(void)
 {
+	/* The device may complain to a driver that is gone. */
+	signal(SIGPIPE, SIG_IGN);
 	window_fd = memfd_create("window", MFD_CLOEXEC);
 	FUZZ_CHECK(!ftruncate(window_fd, WINDOW_BYTES));
 	window = fuzz_map(window_fd, WINDOW_BYTES);
@@ -529,10 +532,15 @@ static void op_done(struct hal_io *io)
 	op->busy = false;
 }
 
-/* Pieces that may, but need not, follow each other in the window. */
-static void op_pieces(struct fuzz_in *in, struct op *op)
+/*
+ * Pieces that may, but need not, follow each other in the window; no more than the
+ * driver says that the device takes.
+ */
+static void op_pieces(struct fuzz_in *in, const struct hal *hal, struct op *op)
 {
-	unsigned int n = 1 + fuzz_u8(in) % MOST_PIECES;
+	unsigned int most =
+		(unsigned int)min_u64(MOST_PIECES, hal->info.max_segs);
+	unsigned int n = 1 + fuzz_u8(in) % most;
 	uint64_t each = op->length / n & ~511ull;
 	uint64_t left = op->length;
 	uint8_t *at = op->at;
@@ -581,7 +589,7 @@ static void submit(struct fuzz_in *in, struct hal *hal, struct op *op)
 	op->io.done = op_done;
 	if (op->io.op == HAL_SYNC)
 		op->io.offset = op->io.length = op->length = 0;
-	op_pieces(in, op);
+	op_pieces(in, hal, op);
 	if (op->io.op == HAL_WRITE && hal->info.read_only)
 		op->io.op = HAL_READ;
 	op->busy = true;
