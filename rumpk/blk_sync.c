@@ -2,7 +2,6 @@
 #include "blk_sync.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 
 #include "hal_virtio.h"
 #include "log.h"
+#include "sealed.h"
 #include "unix.h"
 #include "util.h"
 
@@ -44,12 +44,9 @@ static int connect_device(void *path)
 
 static int make_buffer(struct blk_sync *b)
 {
-	b->fd = memfd_create("rumpk-blk", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	/* Sealed: the device gets the descriptor too, and could truncate it. */
-	if (b->fd < 0 || ftruncate(b->fd, BUFFER_BYTES) < 0 ||
-	    fcntl(b->fd, F_ADD_SEALS,
-		  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return -errno;
+	b->fd = sealed_create("rumpk-blk", BUFFER_BYTES);
+	if (b->fd < 0)
+		return b->fd;
 	b->buffer = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 b->fd, 0);
 	return b->buffer == MAP_FAILED ? -errno : 0;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "sealed.h"
 #include "util.h"
 
 struct hal_mem {
@@ -30,17 +31,10 @@ struct hal_mem {
  */
 int hal_mem_create(uint64_t size, int *fd)
 {
-	int m = memfd_create("rumpk-disk", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int err;
+	int m = sealed_create("rumpk-disk", size);
 
 	if (m < 0)
-		return -errno;
-	if (ftruncate(m, (off_t)size) < 0 ||
-	    fcntl(m, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-		err = -errno;
-		close(m);
-		return err;
-	}
+		return m;
 	*fd = m;
 	return 0;
 }

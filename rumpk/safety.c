@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "sealed.h"
 #include "util.h"
 
 #define AUTHORITY_MAGIC 0x48545541u
@@ -24,14 +25,12 @@ static int create(const char *name, uint32_t magic, uint32_t bytes, int *fd)
 		.version = SAFETY_VERSION,
 		.bytes = bytes,
 	};
-	int m = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int m = sealed_create(name, bytes);
 	int err;
 
 	if (m < 0)
-		return -errno;
-	if (ftruncate(m, bytes) < 0 ||
-	    pwrite(m, &header, sizeof(header), 0) != sizeof(header) ||
-	    fcntl(m, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		return m;
+	if (pwrite(m, &header, sizeof(header), 0) != sizeof(header)) {
 		err = -errno;
 		close(m);
 		return err;

@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
+#include "sealed.h"
 #include "util.h"
 
 #define F_CONFIG_WCE (1ull << VIRTIO_BLK_F_CONFIG_WCE)
@@ -103,12 +104,9 @@ static int make_own(struct vio_device *d)
 
 	virtq_layout(&l, VIO_QUEUE_SIZE, VIO_SEGS, d->limits.features);
 	d->own_bytes = (sizeof(*d->own) + l.bytes + 4095) & ~4095ull;
-	d->own_fd = memfd_create("rumpk-virtio", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	/* Sealed: the device gets the descriptor too, and could truncate it. */
-	if (d->own_fd < 0 || ftruncate(d->own_fd, (off_t)d->own_bytes) < 0 ||
-	    fcntl(d->own_fd, F_ADD_SEALS,
-		  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return -errno;
+	d->own_fd = sealed_create("rumpk-virtio", d->own_bytes);
+	if (d->own_fd < 0)
+		return d->own_fd;
 	d->own = mmap(NULL, d->own_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
 		      d->own_fd, 0);
 	if (d->own != MAP_FAILED)

@@ -11,6 +11,7 @@
 
 #include "ivshmem.h"
 #include "log.h"
+#include "sealed.h"
 #include "valve.h"
 
 #define LOG2_ENTRIES 8
@@ -80,11 +81,6 @@ bool window_plan(struct window_plan *p, uint64_t length, uint32_t disks)
 	return false;
 }
 
-static int seal(int fd)
-{
-	return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-}
-
 /* A file of somebody's that was named by mistake is left alone. */
 static bool window_was_here(int fd)
 {
@@ -95,7 +91,7 @@ static bool window_was_here(int fd)
 }
 
 /* Truncating what another cell has mapped would kill it: hence the lock. */
-static int window_take_file(int fd, bool fresh)
+static int window_take_file(int fd, bool fresh, uint64_t length)
 {
 	struct stat st;
 
@@ -108,10 +104,13 @@ static int window_take_file(int fd, bool fresh)
 	if (!fresh && !window_was_here(fd))
 		return -EEXIST;
 	/* Whoever still maps what an earlier run left must not see ours. */
-	return ftruncate(fd, 0) < 0 || fchmod(fd, 0600) < 0 ? -errno : 0;
+	if (ftruncate(fd, 0) < 0 || fchmod(fd, 0600) < 0 ||
+	    ftruncate(fd, (off_t)length) < 0)
+		return -errno;
+	return 0;
 }
 
-static int window_create_file(const char *file)
+static int window_create_file(const char *file, uint64_t length)
 {
 	int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 	int fd = open(file, flags | O_CREAT | O_EXCL, 0600);
@@ -122,7 +121,7 @@ static int window_create_file(const char *file)
 		fd = open(file, flags);
 	if (fd < 0)
 		return -errno;
-	err = window_take_file(fd, fresh);
+	err = window_take_file(fd, fresh, length);
 	if (!err)
 		return fd;
 	close(fd);
@@ -139,22 +138,13 @@ static int window_create_file(const char *file)
  */
 int window_create(uint64_t length, const char *file, int *fd)
 {
-	int f;
-	int err = 0;
+	int f = file ? window_create_file(file, length) :
+		       sealed_create("ion-window", length);
 
-	if (file)
-		f = window_create_file(file);
-	else
-		f = memfd_create("ion-window", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (f < 0)
-		return file ? f : -errno;
-	if (ftruncate(f, (off_t)length) < 0 || (!file && seal(f) < 0))
-		err = -errno;
-	if (err)
-		close(f);
-	else
-		*fd = f;
-	return err;
+		return f;
+	*fd = f;
+	return 0;
 }
 
 /**
