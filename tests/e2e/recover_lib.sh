@@ -48,16 +48,22 @@ has_written() {
 	(($(rumpk_stat_now writes) >= $1))
 }
 
-# goes_on [SECONDS]: writes are answered again, soon.
+# goes_on: requests are answered again. The guest may be between two rounds, with none,
+# so that this says nothing of how fast: see lives_after.
 goes_on() {
-	local writes
-	writes=$(rumpk_stat_now written_bytes)
-	wait_until "${1:-5}" has_moved_on "$writes"
+	local requests
+	requests=$(rumpk_stat_now requests)
+	wait_until 60 has_moved_on "$requests"
 }
 
 has_moved_on() {
 	[[ -e /proc/$guest ]] || fail "the guest ended early: $(<"$tmp/out")"
-	(($(rumpk_stat_now written_bytes) > $1))
+	(($(rumpk_stat_now requests) > $1))
+}
+
+# lives_after GENERATION: the guest has taken a newer one.
+lives_after() {
+	(($(live_generation) > $1))
 }
 
 # The guest has seen nothing of it.

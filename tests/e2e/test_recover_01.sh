@@ -17,8 +17,10 @@ begin_load $((180 + KILLS * 6))
 first=$(live_generation)
 for ((i = 0; i < KILLS; i++)); do
 	pid=$(worker_pid) || fail "kill $i: no worker"
+	generation=$(live_generation)
 	kill -KILL "$pid"
-	wait_until 5 another_worker "$pid"
+	wait_until 5 lives_after "$generation"
+	another_worker "$pid" || fail "kill $i: the worker is still there"
 	goes_on
 	ran worker-kills $((i + 1))
 done
