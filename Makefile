@@ -21,6 +21,12 @@ test: ## install what is missing, build, and run every test (T=NAME: that one)
 	@scripts/build $(KERNEL)
 	@scripts/run-tests $(T)
 
+.PHONY: test-full
+test-full: ## tier 3: the same so often that rare faults show, for hours (T=NAME: a part)
+	@scripts/setup test
+	@scripts/build $(KERNEL)
+	@scripts/test-full $(T)
+
 .PHONY: shell
 shell: ## an interactive guest with /dev/nxblk0
 	@scripts/setup run

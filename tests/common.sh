@@ -14,6 +14,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib/base.sh"
 # shellcheck source=scripts/lib/children.sh
 source "$NEXUS_TOP/scripts/lib/children.sh"
+# shellcheck source=scripts/lib/scale.sh
+source "$NEXUS_TOP/scripts/lib/scale.sh"
 
 logs=${NEXUS_LOGS:-$NEXUS_BUILD/test-logs/$(basename "$0" .sh)}
 rumpk=$NEXUS_BUILD/host/rumpk
@@ -43,10 +45,39 @@ on_exit() {
 	exit_commands+=("$(printf '%q ' "$@")")
 }
 
+# planned NAME TIER1 FULL: this test does NAME so many times, as $NEXUS_SCALE has it.
+# Sets REPLY.  A line of its own that begins with it, and numbers: scripts/run-tests
+# reads the plan there, so that a test which never ran is seen to be missing.
+declare -A plan_of=() ran_of=()
+planned() {
+	scaled "$2" "$3"
+	plan_of[$1]=$REPLY
+	ran_of[$1]=0
+	echo "planned: $1 $REPLY"
+}
+
+# ran NAME COUNT: so many so far; in the script's own shell, where it has happened.
+ran() {
+	[[ -v plan_of[$1] ]] || fail "$1 was not planned"
+	ran_of[$1]=$(($2))
+}
+
+# What was planned and not run fails a test that thinks it has passed.
+tally() {
+	local name short=0
+	for name in "${!plan_of[@]}"; do
+		echo "ran: $name ${ran_of[$name]} of ${plan_of[$name]}"
+		echo "$name ${ran_of[$name]}" >>"$logs/counts"
+		((ran_of[$name] >= plan_of[$name])) || short=1
+	done
+	return "$short"
+}
+
 test_ended() {
 	local status=$? i
 	trap - EXIT
 	set +e
+	((status == 77)) || tally || ((status)) || status=1
 	for ((i = ${#exit_commands[@]} - 1; i >= 0; i--)); do
 		eval "${exit_commands[i]}"
 	done
