@@ -90,6 +90,8 @@ static void nxblk_accept(struct nxblk_queue *q, struct nxblk_slot *slot,
 		nxblk_info_answer(q, slot);
 		return;
 	}
+	if (unlikely(!READ_ONCE(q->disk->served)))
+		WRITE_ONCE(q->disk->served, true);
 	blk_mq_set_request_complete(slot->rq);
 	llist_add(&slot->done, &q->done);
 	/* It was held, and may have been the last one: see nxblk_info_step(). */

@@ -98,6 +98,7 @@ static void nxblk_channel_up(struct ion_channel *ch)
 	nxblk_queue_drained(q);
 	q->up = true;
 	d->want_info = true;
+	d->info_at = jiffies;
 	mutex_unlock(&d->lock);
 	nxblk_disk_kick(d);
 }

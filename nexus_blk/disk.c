@@ -51,6 +51,8 @@ void nxblk_disk_set_state(struct nxblk_disk *d, enum nxblk_state state,
 		nxblk_log(info, d, "%s: %s -> %s, reason: %s\n",
 			  nxblk_disk_name(d), nxblk_state_name(d->state),
 			  nxblk_state_name(state), reason);
+	if ((d->state == NXBLK_LIVE) != (state == NXBLK_LIVE))
+		nxblk_outage_clock(d, state == NXBLK_LIVE);
 	d->state = state;
 	strscpy(d->reason, reason, sizeof(d->reason));
 	trace_nxblk_state(d->index, nxblk_state_name(state), reason);

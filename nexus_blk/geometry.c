@@ -73,6 +73,7 @@ static int nxblk_geometry_tags(struct nxblk_disk *d)
 	set->nr_hw_queues = d->nr_queues;
 	set->queue_depth = d->depth;
 	set->numa_node = NUMA_NO_NODE;
+	set->cmd_size = sizeof(struct nxblk_pdu);
 	set->timeout = NXBLK_TIMEOUT;
 	set->flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
 	set->driver_data = d;
@@ -128,6 +129,7 @@ int nxblk_geometry_create(struct nxblk_disk *d)
 	d->read_only = d->cfg.flags & NXBLK_CFG_READ_ONLY;
 	set_disk_ro(disk, d->read_only);
 	d->disk = disk;
+	d->down_since = jiffies;
 	nxblk_disk_set_state(d, NXBLK_LIVE, "none");
 	return 0;
 

@@ -17,6 +17,11 @@
 
 /* An answer that takes longer is said to be missing; and asked for refusals. */
 #define NXBLK_INFO_RETRY_MS 1000
+/*
+ * Between one INFO and the next that a hint asks for. Each change of the disk is an
+ * event and a line in the log: how many there are is not for the host to choose.
+ */
+#define NXBLK_INFO_PAUSE_MS 100
 
 static struct nxblk_slot *nxblk_info_slot(struct nxblk_queue *q)
 {
@@ -57,6 +62,7 @@ static void nxblk_info_issue(struct nxblk_disk *d)
 
 	d->want_info = false;
 	d->info_warned = false;
+	d->info_at = jiffies + msecs_to_jiffies(NXBLK_INFO_PAUSE_MS);
 	/* Pairs with the acquire in nxblk_answer(). */
 	atomic_set_release(&slot->state, NXBLK_SLOT_IN_FLIGHT);
 	if (ion_channel_send(q->ch, &req)) {
@@ -203,7 +209,11 @@ static void nxblk_info_step(struct nxblk_disk *d)
 			nxblk_info_missing(d);
 		return;
 	}
-	if (d->want_info)
+	if (!d->want_info)
+		return;
+	if (time_before(jiffies, d->info_at))
+		mod_delayed_work(nxblk_wq, &d->work, d->info_at - jiffies);
+	else
 		nxblk_info_issue(d);
 }
 

@@ -124,6 +124,7 @@ enum nxblk_slot_state {
  * @bytes: of buffer
  * @cookie: of the last issue
  * @issued: when, in ns
+ * @since: when its request was issued first, in ns
  * @rq: the request; NULL for INFO
  * @status: of the answer, valid in ANSWERED
  * @done: in nxblk_queue.done while ANSWERED
@@ -141,12 +142,21 @@ struct nxblk_slot {
 	u32 bytes;
 	u64 cookie;
 	u64 issued;
+	u64 since;
 	struct request *rq;
 	blk_status_t status;
 	struct llist_node done;
 	struct nxblk_run runs[NXBLK_MAX_RUNS];
 	struct nxblk_pins *pins;
 	unsigned int lost;
+};
+
+/**
+ * struct nxblk_pdu - what is kept of a request from its first issue to its end
+ * @since: when that issue was, in ns
+ */
+struct nxblk_pdu {
+	u64 since;
 };
 
 /**
@@ -257,7 +267,10 @@ enum nxblk_state {
  * @quiesced: no request is being dispatched
  * @removing: the driver is being unbound
  * @want_info: INFO is to be asked
- * @down_since: jiffies when @state left LIVE
+ * @info_at: jiffies, but not before then
+ * @down_since: jiffies when @state left LIVE, unless it had been LIVE in vain
+ * @live_since: jiffies when @state became LIVE
+ * @served: a request has been answered since then
  * @cfg: what INFO last said, checked and clamped
  * @depth: tags per queue without INFO's
  * @features: accepted on every queue
@@ -291,7 +304,9 @@ struct nxblk_disk {
 	bool quiesced;
 	bool removing;
 	bool want_info;
+	unsigned long info_at;
 	unsigned long down_since;
+	unsigned long live_since;
 	struct nxblk_config cfg;
 	u32 depth;
 	u64 features;
@@ -299,6 +314,7 @@ struct nxblk_disk {
 	bool info_warned;
 
 	blk_status_t fail;
+	bool served;
 	bool read_only;
 	u32 zero_copy_min;
 	unsigned long silent;
@@ -351,6 +367,7 @@ void nxblk_info_work(struct work_struct *work);
 void nxblk_info_answer(struct nxblk_queue *q, struct nxblk_slot *slot);
 
 /* outage.c */
+void nxblk_outage_clock(struct nxblk_disk *d, bool live);
 void nxblk_outage_begin(struct nxblk_disk *d);
 void nxblk_outage_work(struct work_struct *work);
 void nxblk_outage_reap(struct work_struct *work);

@@ -30,6 +30,9 @@
 #define NXBLK_REAP_PATIENCE_ALIVE (60 * HZ)
 #define NXBLK_REAP_LOOK (HZ / 2)
 
+/* An idle disk that was in service for so long was well. */
+#define NXBLK_LIVE_LONG (5 * HZ)
+
 /* Jiffies for which the disk has been without service. */
 static unsigned long nxblk_outage_age(struct nxblk_disk *d)
 {
@@ -45,16 +48,22 @@ static unsigned long nxblk_outage_age(struct nxblk_disk *d)
 }
 
 /**
- * nxblk_outage_begin - the host is gone, or cannot be used
+ * nxblk_outage_clock - the disk comes into service, or leaves it
  * @d: disk, locked
+ * @live: it comes
+ *
+ * A host that seems to be back for a moment, and answers nothing, has not ended
+ * the outage.
  */
-void nxblk_outage_begin(struct nxblk_disk *d)
+void nxblk_outage_clock(struct nxblk_disk *d, bool live)
 {
-	d->down_since = jiffies;
-	if (!d->disk)
-		return;
-	nxblk_disk_quiesce(d);
-	mod_delayed_work(nxblk_wq, &d->outage_work, 0);
+	if (live) {
+		d->live_since = jiffies;
+		WRITE_ONCE(d->served, false);
+	} else if (READ_ONCE(d->served) ||
+		   time_after(jiffies, d->live_since + NXBLK_LIVE_LONG)) {
+		d->down_since = jiffies;
+	}
 }
 
 static bool nxblk_outage_bounded(const struct nxblk_disk *d)
@@ -148,6 +157,41 @@ void nxblk_outage_revive(struct nxblk_disk *d)
 	nxblk_disk_resume(d);
 }
 
+/* Has the outage lasted too long? Otherwise it is looked at again in time. */
+static void nxblk_outage_check(struct nxblk_disk *d)
+{
+	unsigned long limit = (unsigned long)d->outage * HZ;
+	unsigned long age = nxblk_outage_age(d);
+
+	if (!nxblk_outage_bounded(d) || (!age && d->state == NXBLK_LIVE))
+		return;
+	/* While the channels are up, a slow answer is no outage yet. */
+	if (d->state == NXBLK_LIVE)
+		limit = max(limit, (unsigned long)d->set.timeout);
+	if (age < limit) {
+		mod_delayed_work(nxblk_wq, &d->outage_work, limit - age);
+		return;
+	}
+	if (d->state == NXBLK_LIVE)
+		nxblk_outage_drain(d);
+	nxblk_outage_fail(d, NXBLK_FAILING, BLK_STS_IOERR, "outage_timeout");
+}
+
+/**
+ * nxblk_outage_begin - the host is gone, or cannot be used
+ * @d: disk, locked
+ *
+ * Judged at once: a request that is in flight now, and was before, may be back in
+ * the requeue list a moment later, where its age is not seen.
+ */
+void nxblk_outage_begin(struct nxblk_disk *d)
+{
+	if (!d->disk)
+		return;
+	nxblk_disk_quiesce(d);
+	nxblk_outage_check(d);
+}
+
 /**
  * nxblk_outage_work - has the outage lasted too long
  * @work: nxblk_disk.outage_work
@@ -156,24 +200,9 @@ void nxblk_outage_work(struct work_struct *work)
 {
 	struct nxblk_disk *d = container_of(to_delayed_work(work),
 					    struct nxblk_disk, outage_work);
-	unsigned long age, limit;
 
 	mutex_lock(&d->lock);
-	age = nxblk_outage_age(d);
-	if (!nxblk_outage_bounded(d) || (!age && d->state == NXBLK_LIVE))
-		goto unlock;
-	limit = (unsigned long)d->outage * HZ;
-	/* While the channels are up, a slow answer is no outage yet. */
-	if (d->state == NXBLK_LIVE)
-		limit = max(limit, (unsigned long)d->set.timeout);
-	if (age < limit) {
-		queue_delayed_work(nxblk_wq, &d->outage_work, limit - age);
-		goto unlock;
-	}
-	if (d->state == NXBLK_LIVE)
-		nxblk_outage_drain(d);
-	nxblk_outage_fail(d, NXBLK_FAILING, BLK_STS_IOERR, "outage_timeout");
-unlock:
+	nxblk_outage_check(d);
 	mutex_unlock(&d->lock);
 }
 

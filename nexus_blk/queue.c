@@ -131,6 +131,20 @@ static void nxblk_count(struct nxblk_queue *q, const struct nxblk_req *req,
 }
 
 /*
+ * When a request was issued first: however often a host comes and goes, its user
+ * waits from then on. The flag outlives a requeue, and no allocation.
+ */
+static u64 nxblk_first_issue(struct request *rq, u64 now)
+{
+	struct nxblk_pdu *pdu = blk_mq_rq_to_pdu(rq);
+
+	if (!(rq->rq_flags & RQF_DONTPREP))
+		pdu->since = now;
+	rq->rq_flags |= RQF_DONTPREP;
+	return pdu->since;
+}
+
+/*
  * Send a prepared request. On failure the slot is idle again and the request is
  * the caller's: started, to be issued another time.
  */
@@ -147,6 +161,7 @@ static int nxblk_issue(struct nxblk_queue *q, struct request *rq,
 	slot->cookie += NXBLK_MAX_DEPTH;
 	req->cookie = slot->cookie;
 	slot->issued = ktime_get_ns();
+	slot->since = nxblk_first_issue(rq, slot->issued);
 	blk_mq_start_request(rq);
 	trace_nxblk_issue(q->disk->index, q->index, req);
 
@@ -372,7 +387,7 @@ unsigned int nxblk_queue_in_flight(const struct nxblk_queue *q)
  * nxblk_queue_oldest - age of the oldest request in flight
  * @q: queue
  *
- * Return: ns; 0 when nothing is in flight.
+ * Return: ns since it was first issued; 0 when nothing is in flight.
  */
 u64 nxblk_queue_oldest(struct nxblk_queue *q)
 {
@@ -381,11 +396,11 @@ u64 nxblk_queue_oldest(struct nxblk_queue *q)
 
 	for (tag = 0; tag + 1 < q->depth; tag++) {
 		struct nxblk_slot *slot = &q->slots[tag];
-		u64 issued = READ_ONCE(slot->issued);
+		u64 since = READ_ONCE(slot->since);
 
 		if (atomic_read(&slot->state) == NXBLK_SLOT_IN_FLIGHT &&
-		    issued < now)
-			age = max(age, now - issued);
+		    since < now)
+			age = max(age, now - since);
 	}
 	return age;
 }

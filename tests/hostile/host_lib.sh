@@ -44,6 +44,7 @@ probe() {
 	printf '\1\4\0\0\0\0\0\0%.0s' {1..64} >"$tmp/expected"
 	cell --socket "$tmp/rogue.sock" --timeout 200 --get /dmesg:"$tmp/dmesg" \
 		--put "$peers_source/host_probe.sh:/probe.sh" --put "$tmp/expected:/expected" \
+		--put "$tmp/outage:/outage" \
 		"$@" -- sh -c '
 		sh /probe.sh &&
 		grep . /sys/block/nxblk*/nexus/stale_answers /sys/block/nxblk*/nexus/rescued &&
@@ -63,6 +64,13 @@ commit() {
 	probe
 }
 peers_source=$NEXUS_TOP/tests/hostile
+: >"$tmp/outage"
+
+# bound MISDEED SECONDS: requests to its disk wait no longer than this.
+bound() {
+	number "$1"
+	echo "nxblk$REPLY $2" >>"$tmp/outage"
+}
 
 # number MISDEED: sets REPLY to its disk's.
 number() {

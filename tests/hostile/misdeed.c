@@ -23,6 +23,8 @@
 ANSWER(status_unknown, rsp.status = 200)
 ANSWER(status_ioerr, (rsp.status = NXBLK_S_IOERR, rsp.done = 0))
 ANSWER(status_nospc, (rsp.status = NXBLK_S_NOSPC, rsp.done = 0))
+ANSWER(status_perm, (rsp.status = NXBLK_S_PERM, rsp.done = 0))
+ANSWER(status_ro, (rsp.status = NXBLK_S_RO, rsp.done = 0))
 ANSWER(status_timeout, (rsp.status = NXBLK_S_TIMEOUT, rsp.done = 0))
 ANSWER(done_short, rsp.done -= 512)
 ANSWER(done_zero, rsp.done = 0)
@@ -120,7 +122,85 @@ static void restart_back(struct disk *d, const struct nxblk_req *req,
 	server_ring(d->server, 0);
 }
 
-ANSWER(flush_unsupp, rsp.status = NXBLK_S_UNSUPP)
+/*
+ * What goes on a hundred times a second. The last call, with 0 left, puts right
+ * what the others spoiled.
+ */
+
+/* As if there had been a handshake: on, back, far away, and back to where it was. */
+static void generation_alone(struct disk *d, unsigned int left)
+{
+	static const int64_t off[] = { 1, -1, 1ll << 32, 0 };
+	uint64_t shown = d->end.generation + (left ? off[left % 4] : 0);
+
+	ion_write(&d->end.mine->generation, shown);
+	server_ring(d->server, 0);
+}
+
+/* Offers that nobody asked for: on, back, and the same once more. */
+static void generation_offered(struct disk *d, unsigned int left)
+{
+	static const int64_t off[] = { 1, -1, 0 };
+
+	ion_host_ready(&d->end, d->end.generation + (left ? off[left % 3] : 1),
+		       ion_read(&d->end.theirs->reset_id));
+	server_ring(d->server, 0);
+}
+
+/* At once, and then twice a second, the host starts anew with another disk. */
+static void another_disk(struct disk *d, unsigned int left)
+{
+	if (left && (left + 1) % 50)
+		return;
+	d->config.uuid[0] = left ? 0xff : d->config.uuid[1];
+	generation_offered(d, 0);
+}
+
+/* Left unanswered for a while in which others are answered; then the host starts anew. */
+static void never(struct disk *d, const struct nxblk_req *req,
+		  const struct nxblk_resp *right)
+{
+	(void)right;
+	d->kept = *req;
+	d->keeping = true;
+}
+
+static void restart_when_kept(struct disk *d, unsigned int left)
+{
+	(void)left;
+	if (!d->keeping)
+		return;
+	d->keeping = false;
+	generation_offered(d, 0);
+}
+
+static void capacity_flips(struct disk *d, unsigned int left)
+{
+	uint64_t whole = d->size / NXBLK_SECTOR_SIZE;
+
+	d->config.capacity = left ? whole / 4 * (left % 3) : whole;
+	disk_hint(d);
+}
+
+static void read_only_flips(struct disk *d, unsigned int left)
+{
+	d->config.flags ^= NXBLK_CFG_READ_ONLY;
+	if (!left)
+		d->config.flags &= ~NXBLK_CFG_READ_ONLY;
+	disk_hint(d);
+}
+
+static void offer_zeroes(struct ion_host_end *end)
+{
+	end->offered |= NXBLK_F_WRITE_ZEROES | NXBLK_F_DISCARD;
+}
+
+static void zeroes(struct nxblk_config *config)
+{
+	config->max_write_zeroes_sectors = 2048;
+	config->max_discard_sectors = 2048;
+	config->discard_granularity = 512;
+}
 
 static void offer_flush(struct ion_host_end *end)
 {
@@ -277,6 +357,8 @@ static const struct misdeed misdeeds[] = {
 	{ .name = "status-unknown", .answer = status_unknown },
 	{ .name = "status-ioerr", .answer = status_ioerr },
 	{ .name = "status-nospc", .answer = status_nospc },
+	{ .name = "status-perm", .answer = status_perm },
+	{ .name = "status-ro", .answer = status_ro },
 	{ .name = "status-timeout", .answer = status_timeout },
 	{ .name = "done-short", .answer = done_short },
 	{ .name = "done-zero", .answer = done_zero },
@@ -310,10 +392,43 @@ static const struct misdeed misdeeds[] = {
 	{ .name = "restart", .times = 1, .answer = restart },
 	{ .name = "restart-back", .times = 1, .answer = restart_back },
 	{ .name = "flush-unsupp",
-	  .flush = true,
-	  .answer = flush_unsupp,
+	  .op = NXBLK_OP_FLUSH,
+	  .refusal = NXBLK_S_UNSUPP,
 	  .end = offer_flush,
 	  .config = volatile_cache },
+
+	{ .name = "generation-alone", .tick = generation_alone, .ticks = 300 },
+	{ .name = "generation-offered", .tick = generation_offered, .ticks = 300 },
+	{ .name = "another-disk", .tick = another_disk, .ticks = 1000 },
+	{ .name = "restart-always", .answer = restart },
+	{ .name = "restart-others",
+	  .answer = never,
+	  .tick = restart_when_kept,
+	  .ticks = ~0u },
+	{ .name = "latch-always", .answer = host_latch },
+	{ .name = "storm", .unrest = unrest_storm },
+	{ .name = "noise", .unrest = unrest_noise },
+	{ .name = "capacity-flips", .tick = capacity_flips, .ticks = 500 },
+	{ .name = "read-only-flips",
+	  .tick = read_only_flips,
+	  .ticks = 500,
+	  .size = 16 << 20 },
+	{ .name = "zeroes-unsupp",
+	  .op = NXBLK_OP_WRITE_ZEROES,
+	  .refusal = NXBLK_S_UNSUPP,
+	  .end = offer_zeroes,
+	  .config = zeroes },
+	{ .name = "zeroes-perm",
+	  .op = NXBLK_OP_WRITE_ZEROES,
+	  .refusal = NXBLK_S_PERM,
+	  .end = offer_zeroes,
+	  .config = zeroes },
+	{ .name = "discard-unsupp",
+	  .op = NXBLK_OP_DISCARD,
+	  .refusal = NXBLK_S_UNSUPP,
+	  .end = offer_zeroes,
+	  .config = zeroes },
+	{ .name = "write-perm", .op = NXBLK_OP_WRITE, .refusal = NXBLK_S_PERM },
 
 	{ .name = "zero-copy", .end = offer_zero_copy, .config = zero_copy_never },
 	{ .name = "zero-copy-denied",

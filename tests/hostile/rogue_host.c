@@ -8,30 +8,31 @@
  * A misdeed that spoils the whole window stands alone. Prints what it sees, one
  * line each: "ready", "client", "channel N guest state S reason R" at every
  * change, "misdeed". It has none of the guest's memory: a request on the guest's
- * own pages is kept, and SIGUSR1 has it answered. SIGTERM ends it; with a foreign
+ * own pages is kept, and SIGUSR1 has it answered; where there is unrest SIGUSR1 ends
+ * it, and repairs the window. SIGTERM ends it; with a foreign
  * window the last line then says whether it was left alone.
  */
 #include "rogue_host.h"
 
 #include <err.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LOOK_MS 2
-#define FLIP_US 1000
+#define TICK_NS 10000000ll
 #define DEPTH 64u
 
 static volatile sig_atomic_t stop;
-static volatile sig_atomic_t answer_kept;
+static volatile sig_atomic_t told;
 
 static void on_signal(int sig)
 {
 	if (sig == SIGUSR1)
-		answer_kept = 1;
+		told = 1;
 	else
 		stop = 1;
 }
@@ -62,6 +63,16 @@ void disk_answer(struct disk *d, const struct nxblk_resp *rsp)
 		server_ring(d->server, d->end.vector);
 }
 
+void disk_hint(struct disk *d)
+{
+	struct nxblk_config *page =
+		(struct nxblk_config *)(d->server->mem + d->dir->config.offset);
+
+	d->config.sequence += 2;
+	ion_store_release(&page->sequence, d->config.sequence);
+	server_ring(d->server, 0);
+}
+
 static struct nxblk_limits limits(const struct disk *d)
 {
 	struct nxblk_limits lim = {
@@ -69,13 +80,18 @@ static struct nxblk_limits limits(const struct disk *d)
 		.generation = (uint32_t)d->end.generation,
 		.depth = d->end.depth,
 		.logical_block = 512,
-		.capacity = DISK_BYTES / NXBLK_SECTOR_SIZE,
+		.capacity = d->size / NXBLK_SECTOR_SIZE,
 		.max_sectors = 2048,
 		.max_segments = 128,
+		.max_discard_sectors = 2048,
+		.max_write_zeroes_sectors = 2048,
 		.data = d->dir->data,
 		.indirect = d->dir->indirect,
 	};
 
+	/* What it says to be more is there to lie to the guest. */
+	if (d->config.capacity < lim.capacity)
+		lim.capacity = d->config.capacity;
 	return lim;
 }
 
@@ -97,6 +113,8 @@ static void move(struct disk *d, const struct nxblk_req *req,
 			memcpy(disk, window, seg[i].len);
 		disk += seg[i].len;
 	}
+	if (req->op == NXBLK_OP_WRITE_ZEROES || req->op == NXBLK_OP_DISCARD)
+		memset(disk, 0, (size_t)req->count * NXBLK_SECTOR_SIZE);
 }
 
 static uint8_t serve(struct disk *d, const struct nxblk_req *req)
@@ -118,9 +136,17 @@ static uint8_t serve(struct disk *d, const struct nxblk_req *req)
 	status = nxblk_check_segs(req, seg, &lim);
 	if (!status)
 		status = nxblk_check_range(req, lim.capacity);
+	if (!status && nxblk_op_writes(req->op) &&
+	    (d->config.flags & NXBLK_CFG_READ_ONLY))
+		status = NXBLK_S_RO;
 	if (!status && !(req->flags & NXBLK_REQ_GPA))
 		move(d, req, seg);
 	return status;
+}
+
+static bool is_trigger(const struct nxblk_req *req)
+{
+	return req->op == NXBLK_OP_READ && req->lba == TRIGGER_LBA;
 }
 
 static bool fires(const struct disk *d, const struct nxblk_req *req)
@@ -129,9 +155,37 @@ static bool fires(const struct disk *d, const struct nxblk_req *req)
 
 	if (!m || !m->answer || (m->times && d->fired >= m->times))
 		return false;
-	if (m->flush)
-		return req->op == NXBLK_OP_FLUSH;
-	return req->op == NXBLK_OP_READ && req->lba == TRIGGER_LBA;
+	return is_trigger(req);
+}
+
+static bool refuses(const struct disk *d, const struct nxblk_req *req)
+{
+	return d->misdeed && d->misdeed->refusal && req->op == d->misdeed->op;
+}
+
+/* The first READ of TRIGGER_LBA begins what then goes on by itself. */
+static void begin_unrest(struct disk *d, const struct nxblk_req *req)
+{
+	const struct misdeed *m = d->misdeed;
+
+	if (!m || d->restless || !is_trigger(req))
+		return;
+	d->restless = true;
+	d->ticks_left = m->ticks;
+	if (m->unrest) {
+		printf("misdeed %s\n", m->name);
+		m->unrest(d->server);
+	}
+}
+
+/* Ends with a tick 0, which puts right what the others spoiled. */
+static void tick(struct disk *d)
+{
+	if (!d->ticks_left)
+		return;
+	d->misdeed->tick(d, --d->ticks_left);
+	if (!d->ticks_left)
+		printf("channel %u is at rest\n", d->number);
 }
 
 static struct nxblk_resp right_answer(const struct nxblk_req *req, uint8_t status)
@@ -150,18 +204,13 @@ static struct nxblk_resp right_answer(const struct nxblk_req *req, uint8_t statu
 
 static void keep(struct disk *d, const struct nxblk_req *req)
 {
-	struct nxblk_config *page =
-		(struct nxblk_config *)(d->server->mem + d->dir->config.offset);
-
 	printf("channel %u keeps tag %u\n", d->number, req->tag);
 	d->kept = *req;
 	d->keeping = true;
 	if (!d->misdeed->denies)
 		return;
 	d->denying = true;
-	d->config.sequence += 2;
-	ion_store_release(&page->sequence, d->config.sequence);
-	server_ring(d->server, 0);
+	disk_hint(d);
 }
 
 static void release(struct disk *d)
@@ -185,8 +234,15 @@ static bool is_kept(struct disk *d, const struct nxblk_req *req)
 
 static void take(struct disk *d, const struct nxblk_req *req)
 {
-	struct nxblk_resp rsp = right_answer(req, serve(d, req));
+	struct nxblk_resp rsp;
 
+	if (refuses(d, req)) {
+		rsp = right_answer(req, d->misdeed->refusal);
+		disk_answer(d, &rsp);
+		return;
+	}
+	begin_unrest(d, req);
+	rsp = right_answer(req, serve(d, req));
 	if (!rsp.status && is_kept(d, req)) {
 		keep(d, req);
 		return;
@@ -246,7 +302,6 @@ static void step(struct disk *d)
 static struct nxblk_config geometry(unsigned int number)
 {
 	struct nxblk_config config = {
-		.capacity = DISK_BYTES / NXBLK_SECTOR_SIZE,
 		.logical_block = 512,
 		.physical_block = 512,
 		.max_sectors = 2048,
@@ -266,12 +321,14 @@ static void disk_open(struct disk *d, struct server *s, unsigned int number,
 	d->number = number;
 	d->server = s;
 	d->dir = dir;
+	d->size = m && m->size ? m->size : DISK_BYTES;
 	d->config = geometry(number);
-	d->data = malloc(DISK_BYTES);
+	d->config.capacity = d->size / NXBLK_SECTOR_SIZE;
+	d->data = malloc(d->size);
 	if (!d->data)
 		err(1, "memory");
 	/* Each sector tells its number, so that a reader can tell what it got. */
-	for (i = 0; i < DISK_BYTES / sizeof(uint64_t); i++)
+	for (i = 0; i < d->size / sizeof(uint64_t); i++)
 		((uint64_t *)d->data)[i] = i / 64 + 1;
 	d->end.offered = NXBLK_F_INDIRECT;
 	d->end.max_depth = DEPTH;
@@ -289,13 +346,14 @@ static void disk_open(struct disk *d, struct server *s, unsigned int number,
 }
 
 /* As it was laid out, whatever the header says in the end. */
-static struct ion_span guest_region;
+static struct ion_host_header laid_out;
+static struct ion_dir_entry directory[MAX_DISKS];
 
 static void window_open(struct server *s, struct disk *disks,
 			const struct misdeed *const *misdeeds, unsigned int count)
 {
 	const struct misdeed *m = misdeeds[0];
-	static struct ion_dir_entry dir[MAX_DISKS];
+	struct ion_dir_entry *dir = directory;
 	static struct ion_dir_entry spoilt[MAX_DISKS];
 	struct ion_channel_spec spec[MAX_DISKS];
 	struct ion_host_header hdr;
@@ -317,12 +375,12 @@ static void window_open(struct server *s, struct disk *disks,
 	if (!ion_layout(&hdr, dir, spec, count, WINDOW_BYTES, ION_INITIAL_INDEX))
 		errx(1, "layout");
 	hdr.generation = 1;
-	guest_region = hdr.guest;
+	laid_out = hdr;
 	if (s->size >= WINDOW_BYTES)
 		for (i = 0; i < count; i++)
 			disk_open(&disks[i], s, i, &dir[i],
 				  i + 1 < count ? misdeeds[i] : NULL);
-	memcpy(spoilt, dir, sizeof(dir));
+	memcpy(spoilt, dir, sizeof(spoilt));
 	if (m->header)
 		m->header(&hdr, spoilt);
 	if (hdr.dir_count > count)
@@ -358,54 +416,64 @@ static bool foreign_untouched(const struct server *s)
 	return same;
 }
 
-static void *flip(void *arg)
+/* All that a guest relies on is right again, in new generations. */
+static void repair(struct server *s, struct disk *disks, unsigned int count)
 {
-	struct server *s = arg;
-	struct ion_host_header *hdr = (struct ion_host_header *)s->mem;
-	struct ion_dir_entry *dir =
-		(struct ion_dir_entry *)(s->mem + hdr->dir_offset);
-	const uint64_t right = dir->rsp.offset;
-	uint64_t generation = hdr->generation;
+	unsigned int i;
 
-	while (!stop) {
-		ion_write(&dir->rsp.offset, generation & 1 ? right : 0);
-		ion_wmb(); /* The guest that sees the generation sees the change. */
-		ion_write(&hdr->generation, ++generation);
-		if (s->client >= 0)
-			server_ring(s, 0);
-		usleep(FLIP_US);
+	unrest_stop();
+	laid_out.generation++;
+	ion_publish(s->mem, &laid_out, directory);
+	for (i = 0; i < count; i++) {
+		disks[i].restless = false;
+		ion_host_start(&disks[i].end, disks[i].end.generation);
 	}
-	return NULL;
+	server_ring(s, 0);
+	printf("repaired\n");
 }
 
-static void start_flips(struct server *s)
+static bool tick_is_due(void)
 {
-	pthread_t thread;
+	static int64_t last;
+	struct timespec ts;
+	int64_t now;
 
-	if (pthread_create(&thread, NULL, flip, s))
-		errx(1, "thread");
-	pthread_detach(thread);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = ts.tv_sec * 1000000000ll + ts.tv_nsec;
+	if (now - last < TICK_NS)
+		return false;
+	last = now;
+	return true;
+}
+
+static void serve_all(struct server *s, struct disk *disks, unsigned int count)
+{
+	struct ion_host_header *hdr = (struct ion_host_header *)s->mem;
+	bool due = tick_is_due();
+	unsigned int i;
+
+	ion_write(&hdr->heartbeat, hdr->heartbeat + 1);
+	for (i = 0; i < count; i++) {
+		step(&disks[i]);
+		if (due)
+			tick(&disks[i]);
+		if (told && disks[i].keeping)
+			release(&disks[i]);
+	}
+	if (told && disks[0].restless)
+		repair(s, disks, count);
+	told = 0;
 }
 
 static void run(struct server *s, struct disk *disks, unsigned int count,
 		bool serving)
 {
-	struct ion_host_header *hdr = (struct ion_host_header *)s->mem;
-	unsigned int i;
-
 	printf("ready\n");
 	while (!stop) {
 		if (server_poll(s, LOOK_MS))
 			printf("client\n");
-		if (!serving)
-			continue;
-		ion_write(&hdr->heartbeat, hdr->heartbeat + 1);
-		for (i = 0; i < count; i++) {
-			step(&disks[i]);
-			if (answer_kept && disks[i].keeping)
-				release(&disks[i]);
-		}
-		answer_kept = 0;
+		if (serving)
+			serve_all(s, disks, count);
 	}
 }
 
@@ -421,13 +489,13 @@ static const struct misdeed *find(const char *name)
 /* Has the guest stored anything into its region of a window that it rejects? */
 static void print_guest_region(const struct server *s)
 {
-	const uint8_t *mem = s->mem + guest_region.offset;
+	const uint8_t *mem = s->mem + laid_out.guest.offset;
 	uint64_t i;
 
-	for (i = 0; i < guest_region.length && !mem[i]; i++)
+	for (i = 0; i < laid_out.guest.length && !mem[i]; i++)
 		;
 	printf("guest region %s\n",
-	       i == guest_region.length ? "untouched" : "written");
+	       i == laid_out.guest.length ? "untouched" : "written");
 }
 
 static void print_heartbeat(const struct server *s)
@@ -472,8 +540,9 @@ int main(int argc, char **argv)
 	else
 		window_open(&s, disks, misdeeds, count);
 	if (m->flips)
-		start_flips(&s);
+		unrest_flips(&s);
 	run(&s, disks, count, !m->foreign && s.size >= WINDOW_BYTES);
+	unrest_stop();
 	unlink(argv[1]);
 	if (!m->foreign && s.size >= WINDOW_BYTES)
 		print_heartbeat(&s);

@@ -28,11 +28,14 @@ struct misdeed;
  * @dir: directory entry
  * @config: answer to INFO
  * @data: contents
+ * @size: bytes of @data
  * @misdeed: NULL: honest
  * @fired: how often the misdeed was done
  * @kept: a request that is kept for later
  * @keeping: whether there is one
  * @denying: INFO is denied
+ * @restless: a misdeed that goes on by itself has begun
+ * @ticks_left: of the misdeed
  * @guest_state: of the guest, as last printed
  */
 struct disk {
@@ -42,11 +45,14 @@ struct disk {
 	struct ion_dir_entry *dir;
 	struct nxblk_config config;
 	uint8_t *data;
+	size_t size;
 	const struct misdeed *misdeed;
 	unsigned int fired;
 	struct nxblk_req kept;
 	bool keeping;
 	bool denying;
+	bool restless;
+	unsigned int ticks_left;
 	uint32_t guest_state;
 };
 
@@ -63,7 +69,12 @@ struct disk {
  * @denies: once a request on the guest's own pages is kept, the guest is made to
  *	ask INFO, and that is denied
  * @slow: the first WRITE of TRIGGER_LBA is kept, as one on the guest's own pages
- * @flush: @answer answers FLUSH and not a READ of TRIGGER_LBA
+ * @op: &enum nxblk_op that is not done,
+ * @refusal: but answered with this &enum nxblk_status
+ * @tick: called a hundred times a second, from the first READ of TRIGGER_LBA on
+ * @ticks: how often; @tick gets how often it will be called yet
+ * @unrest: begins what goes on by itself, at the first READ of TRIGGER_LBA
+ * @size: of the disk in bytes, where it is not DISK_BYTES
  * @flips: the directory goes wrong and right again all the time, each time in a
  *	new generation of the window, and the guest is told
  * @foreign: this is no ION window at all, and nothing may be stored into it
@@ -78,10 +89,15 @@ struct misdeed {
 	void (*answer)(struct disk *d, const struct nxblk_req *req,
 		       const struct nxblk_resp *rsp);
 	void (*request)(struct disk *d, const struct nxblk_req *req);
+	uint8_t op;
+	uint8_t refusal;
+	void (*tick)(struct disk *d, unsigned int left);
+	unsigned int ticks;
+	void (*unrest)(struct server *s);
+	size_t size;
 	bool mute;
 	bool denies;
 	bool slow;
-	bool flush;
 	bool flips;
 	bool foreign;
 	size_t bytes;
@@ -91,5 +107,12 @@ const struct misdeed *misdeed_find(const char *name);
 void misdeed_list(void);
 
 void disk_answer(struct disk *d, const struct nxblk_resp *rsp);
+void disk_hint(struct disk *d);
+
+/* unrest.c */
+void unrest_flips(struct server *s);
+void unrest_storm(struct server *s);
+void unrest_noise(struct server *s);
+void unrest_stop(void);
 
 #endif /* NEXUS_TESTS_ROGUE_HOST_H */
