@@ -38,15 +38,15 @@ end_hosts() {
 	host_pids=()
 }
 
-# probe [OPTION...]: boot a cell on the rogue host, probe each disk, unload. The
+# visit [OPTION...]: boot a cell on the rogue host, have it run $visitor, unload. The
 # guest's words are in $tmp/out, its kernel's in $tmp/dmesg.
-probe() {
+visit() {
 	printf '\1\4\0\0\0\0\0\0%.0s' {1..64} >"$tmp/expected"
 	cell --socket "$tmp/rogue.sock" --timeout 200 --get /dmesg:"$tmp/dmesg" \
-		--put "$peers_source/host_probe.sh:/probe.sh" --put "$tmp/expected:/expected" \
+		--put "$visitor:/visitor.sh" --put "$tmp/expected:/expected" \
 		--put "$tmp/outage:/outage" \
 		"$@" -- sh -c '
-		sh /probe.sh &&
+		sh /visitor.sh &&
 		grep . /sys/block/nxblk*/nexus/stale_answers /sys/block/nxblk*/nexus/rescued &&
 		rmmod nexus_blk && rmmod nexus_ion && echo UNLOADED
 		dmesg >/dmesg' >"$tmp/out" || fail "the guest ended with $?: $(tail -n 3 "$tmp/out")"
@@ -54,6 +54,12 @@ probe() {
 	cp "$tmp/out" "$tmp/dmesg" "$logs"
 	grep -q '^UNLOADED$' "$tmp/out" || fail "the modules do not unload"
 	no_kernel_complaint
+}
+
+# probe [OPTION...]: a visit that probes each disk.
+probe() {
+	visitor=$peers_source/host_probe.sh
+	visit "$@"
 	told_of "${#misdeeds[@]}" right
 }
 

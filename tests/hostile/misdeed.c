@@ -182,12 +182,22 @@ static void capacity_flips(struct disk *d, unsigned int left)
 	disk_hint(d);
 }
 
+/* Five times a second; in the end it is twice as large. */
 static void read_only_flips(struct disk *d, unsigned int left)
 {
-	d->config.flags ^= NXBLK_CFG_READ_ONLY;
-	if (!left)
+	if (left / 20 % 2)
+		d->config.flags |= NXBLK_CFG_READ_ONLY;
+	else
 		d->config.flags &= ~NXBLK_CFG_READ_ONLY;
-	disk_hint(d);
+	if (!left)
+		d->config.capacity *= 2;
+	if (left % 20 == 0)
+		disk_hint(d);
+}
+
+static void half(struct nxblk_config *config)
+{
+	config->capacity /= 2;
 }
 
 static void offer_zeroes(struct ion_host_end *end)
@@ -411,8 +421,9 @@ static const struct misdeed misdeeds[] = {
 	{ .name = "capacity-flips", .tick = capacity_flips, .ticks = 500 },
 	{ .name = "read-only-flips",
 	  .tick = read_only_flips,
-	  .ticks = 500,
-	  .size = 16 << 20 },
+	  .ticks = 600,
+	  .size = 32 << 20,
+	  .config = half },
 	{ .name = "zeroes-unsupp",
 	  .op = NXBLK_OP_WRITE_ZEROES,
 	  .refusal = NXBLK_S_UNSUPP,

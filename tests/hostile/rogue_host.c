@@ -185,7 +185,8 @@ static void tick(struct disk *d)
 		return;
 	d->misdeed->tick(d, --d->ticks_left);
 	if (!d->ticks_left)
-		printf("channel %u is at rest\n", d->number);
+		printf("channel %u is at rest, asked %u times\n", d->number,
+		       d->infos);
 }
 
 static struct nxblk_resp right_answer(const struct nxblk_req *req, uint8_t status)
@@ -241,6 +242,7 @@ static void take(struct disk *d, const struct nxblk_req *req)
 		disk_answer(d, &rsp);
 		return;
 	}
+	d->infos += req->op == NXBLK_OP_INFO;
 	begin_unrest(d, req);
 	rsp = right_answer(req, serve(d, req));
 	if (!rsp.status && is_kept(d, req)) {

@@ -36,6 +36,7 @@ struct misdeed;
  * @denying: INFO is denied
  * @restless: a misdeed that goes on by itself has begun
  * @ticks_left: of the misdeed
+ * @infos: how often INFO was asked
  * @guest_state: of the guest, as last printed
  */
 struct disk {
@@ -53,6 +54,7 @@ struct disk {
 	bool denying;
 	bool restless;
 	unsigned int ticks_left;
+	unsigned int infos;
 	uint32_t guest_state;
 };
 
