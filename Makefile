@@ -27,6 +27,12 @@ test-full: ## tier 3: the same so often that rare faults show, for hours (T=NAME
 	@scripts/build $(KERNEL)
 	@scripts/test-full $(T)
 
+.PHONY: soak
+soak: ## verified writes under a random nemesis for MINUTES=10 (SEED=N: that very one)
+	@scripts/setup test
+	@scripts/build $(KERNEL)
+	@scripts/soak $(MINUTES)
+
 .PHONY: shell
 shell: ## an interactive guest with /dev/nxblk0
 	@scripts/setup run

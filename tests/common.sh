@@ -91,9 +91,12 @@ trap 'exit 130' INT
 # cell [OPTION...] -- COMMAND...: scripts/cell.  Sets cell_logs to where the logs
 # of this one are.
 cell() {
+	local REPLY
 	cell_count=$((cell_count + 1))
 	cell_logs=$logs/cell-$cell_count
-	setpriv --pdeathsig KILL -- "$NEXUS_TOP/scripts/cell" --logs "$cell_logs" "$@" \
+	scaled 600 3600
+	setpriv --pdeathsig KILL -- "$NEXUS_TOP/scripts/cell" --timeout "$REPLY" \
+		--logs "$cell_logs" "$@" \
 		{janitor_fd}>&-
 }
 

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The history that tests/soak/checked tells, over all boots, and what was found: is
+# any block older than what was answered, or zero without having been zeroed since?
+# Prints what came of it; status 1 when something was lost.
+
+function bad(text) {
+	print "lost: line " NR ": " text
+	lost++
+}
+
+# A line that was cut off, or that the console has mixed with another, is none.
+$NF != "." { next }
+
+$1 == "boot" && NF == 3 { boot = $2; boots++ }
+
+$1 == "a" && NF == 5 {
+	for (i = $2; i < $2 + $3; i++) answered[i] = $4
+	writes++
+}
+
+$1 == "z" && NF == 5 { for (i = $2; i < $2 + $3; i++) zeroing[i] = $4 }
+
+# A block that was zeroed holds nothing as new as before, and no write older than that.
+$1 == "Z" && NF == 5 {
+	for (i = $2; i < $2 + $3; i++) answered[i] = $4
+	zeroes++
+}
+
+$1 == "f" && NF == 5 {
+	found++
+	if ($4 == 0 && zeroing[$2] < answered[$2])
+		bad("block " $2 " sector " $3 " is zero, and " answered[$2] " was answered")
+	else if ($4 != 0 && $4 < answered[$2])
+		bad("block " $2 " sector " $3 " is " $4 ", and " answered[$2] " was answered")
+}
+
+$1 == "e" && NF == 4 { errors[$3]++ }
+
+$1 == "bad" { bad($0) }
+
+END {
+	text = boots " boots, " writes + 0 " writes and " zeroes + 0 " zeroings answered, "
+	text = text found + 0 " places looked at"
+	for (number in errors) text = text ", " errors[number] " times errno " number
+	print text ", " lost + 0 " lost"
+	exit lost > 0
+}
