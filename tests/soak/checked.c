@@ -109,8 +109,8 @@ static uint64_t read_sector(const uint64_t *s, uint32_t block, uint32_t sector)
 	fill_sector(wanted, block, sector, s[2]);
 	if (!memcmp(s, wanted, SECTOR))
 		return s[2];
-	say("bad block %u sector %u holds %016llx %016llx %016llx", block, sector,
-	    (unsigned long long)s[0], (unsigned long long)s[1],
+	say("bad block %u sector %u holds %016llx %016llx %016llx", block,
+	    sector, (unsigned long long)s[0], (unsigned long long)s[1],
 	    (unsigned long long)s[2]);
 	_exit(1);
 }
@@ -127,7 +127,8 @@ static void find_block(const uint8_t *buf, uint32_t block)
 	uint32_t sector;
 
 	for (sector = 0; sector < SECTORS; sector++) {
-		b->at[sector] = read_sector(sector_of(buf, 0, sector), block, sector);
+		b->at[sector] =
+			read_sector(sector_of(buf, 0, sector), block, sector);
 		if (!sector || b->at[sector] != b->at[sector - 1])
 			say("f %u %u %llu", block, sector,
 			    (unsigned long long)b->at[sector]);
@@ -150,11 +151,12 @@ static void check_block(const uint8_t *buf, uint32_t i, uint32_t block)
 	uint32_t sector;
 
 	for (sector = 0; sector < SECTORS; sector++) {
-		uint64_t seq = read_sector(sector_of(buf, i, sector), block, sector);
+		uint64_t seq =
+			read_sector(sector_of(buf, i, sector), block, sector);
 
 		if (!may_hold(b, sector, seq)) {
-			say("bad block %u sector %u is %llu instead of %llu", block,
-			    sector, (unsigned long long)seq,
+			say("bad block %u sector %u is %llu instead of %llu",
+			    block, sector, (unsigned long long)seq,
 			    (unsigned long long)b->at[sector]);
 			_exit(1);
 		}
@@ -353,7 +355,8 @@ int main(int argc, char **argv)
 
 	if ((!scan && (strcmp(what, "run") || argc != 5)) || threads < 1 ||
 	    threads > (int)MAX_THREADS)
-		errx(2, "usage: checked run DISK WORD THREADS, checked scan IMAGE");
+		errx(2,
+		     "usage: checked run DISK WORD THREADS, checked scan IMAGE");
 	disk = open(argv[2], scan ? O_RDONLY : O_RDWR | O_DIRECT);
 	if (disk < 0)
 		err(3, "%s", argv[2]);
