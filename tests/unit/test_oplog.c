@@ -17,6 +17,7 @@
 #define DISK 3
 
 static int ended;
+static uint64_t log_end;
 
 static void op_done(struct hal_io *io)
 {
@@ -35,7 +36,8 @@ static struct hal *open_logged(int log)
 	below = hal_mem_open(fd, BYTES, false, 512, uuid);
 	close(fd);
 	assert_non_null(below);
-	hal = hal_log_open(below, log, DISK);
+	log_end = 0;
+	hal = hal_log_open(below, log, DISK, &log_end);
 	assert_non_null(hal);
 	assert_int_equal(hal->info.capacity, BYTES);
 	assert_memory_equal(hal->info.uuid, uuid, 16);
