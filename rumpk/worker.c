@@ -79,6 +79,11 @@ static int take_seat(struct cell *c, const struct worker_plan *plan,
 	c->ledger->stamps = stamps;
 	err = window_map(&c->window, c->fds.window, c->fds.record,
 			 plan->options->window);
+	if (err == -ENODATA) {
+		rumpk_error("worker: the window's file was truncated, and must have %llu bytes again",
+			    (unsigned long long)plan->options->window);
+		return EXIT_FAILED;
+	}
 	return err ? failed("window cannot be mapped", err) : 0;
 }
 
