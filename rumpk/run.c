@@ -474,6 +474,8 @@ int rumpk_run(int argc, char **argv)
 
 	hold_standard_fds();
 	signal(SIGPIPE, SIG_IGN);
+	/* A file that may not grow is an error of the write, not a death. */
+	signal(SIGXFSZ, SIG_IGN);
 	watch_memory();
 	if (!options_parse(&o, argc, argv)) {
 		rumpk_log_level(o.level);
