@@ -65,6 +65,8 @@ int beat_start(struct beat *b, struct ion_host_header *header,
 	b->server = pthread_self();
 	sem_init(&b->begun, 0, 0);
 	sigfillset(&all);
+	/* Memory that is gone ends this thread's process, but not in silence. */
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	err = pthread_create(&b->thread, NULL, beat_main, b);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

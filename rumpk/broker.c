@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "unix.h"
 #include "util.h"
 
@@ -19,6 +19,37 @@ static int connect_for(const struct broker *b, uint32_t index)
 		return -ENOENT;
 	/* A listener that accepts nobody must not stop the supervisor. */
 	return unix_connect(b->path[index], SOCK_STREAM | SOCK_NONBLOCK);
+}
+
+/*
+ * A request that the kernel does for the dead has no process; whoever else holds
+ * the lock may write what no guest knows of.
+ */
+static int name_holder(const struct broker_image *i)
+{
+	char holder[128];
+
+	if (!image_is_held(i->known, i->path, holder, sizeof(holder))) {
+		rumpk_warn("disk %s: still waiting for the requests of the worker before",
+			   i->path);
+		return -EBUSY;
+	}
+	rumpk_error("disk %s: in use by %s", i->path, holder);
+	return -ETXTBSY;
+}
+
+static int open_for(const struct broker *b, const struct broker_question *q,
+		    struct image *img)
+{
+	const struct broker_image *i = &b->image[q->index % WINDOW_MAX_DISKS];
+	int err;
+
+	if (q->index >= WINDOW_MAX_DISKS || !i->path)
+		return -ENOENT;
+	err = image_open_again(img, i->known, i->path, i->read_only, i->block);
+	if (err == -EBUSY && q->what == BROKER_OPEN_OR_NAME)
+		err = name_holder(i);
+	return err ? err : img->fd;
 }
 
 /**
@@ -34,7 +65,10 @@ void broker_answer(const struct broker *b, int sock)
 
 	if (recv(sock, &q, sizeof(q), MSG_DONTWAIT) != sizeof(q))
 		return;
-	fd = connect_for(b, q.index);
+	if (q.what == BROKER_CONNECT)
+		fd = connect_for(b, q.index);
+	else
+		fd = open_for(b, &q, &reply.image);
 	reply.serial = q.serial;
 	if (fd < 0)
 		reply.result = fd;
@@ -56,23 +90,40 @@ static int wait_reply(int sock, uint64_t until)
 }
 
 /* -EAGAIN: a reply that came too late for the question before. */
-static int take_reply(int sock, uint32_t serial)
+static int take_reply(int sock, uint32_t serial, struct broker_reply *reply)
 {
-	struct broker_reply reply;
 	int fds[UNIX_MAX_FDS];
 	unsigned int n = 0;
-	ssize_t got = unix_recv(sock, &reply, sizeof(reply), fds, &n);
-	bool whole = got == sizeof(reply);
+	ssize_t got = unix_recv(sock, reply, sizeof(*reply), fds, &n);
+	bool whole = got == sizeof(*reply);
 
-	if (whole && reply.serial == serial && !reply.result && n == 1)
+	if (whole && reply->serial == serial && !reply->result && n == 1)
 		return fds[0];
 	while (n)
 		close(fds[--n]);
-	if (whole && reply.serial != serial)
+	if (whole && reply->serial != serial)
 		return -EAGAIN;
 	if (got < 0)
 		return (int)got;
-	return whole && reply.result < 0 ? reply.result : -EPROTO;
+	return whole && reply->result < 0 ? reply->result : -EPROTO;
+}
+
+static int ask(int sock, struct broker_question *q, struct broker_reply *reply)
+{
+	static uint32_t serial;
+	uint64_t until = now_ms() + REPLY_MS;
+	ssize_t sent;
+	int fd;
+
+	q->serial = ++serial;
+	sent = unix_send(sock, q, sizeof(*q), NULL, 0);
+	fd = sent < 0 ? (int)sent : -EAGAIN;
+	while (fd == -EAGAIN) {
+		int err = wait_reply(sock, until);
+
+		fd = err ? err : take_reply(sock, q->serial, reply);
+	}
+	return fd;
 }
 
 /**
@@ -87,16 +138,36 @@ static int take_reply(int sock, uint32_t serial)
  */
 int broker_connect(int sock, uint32_t index)
 {
-	static uint32_t serial;
-	const struct broker_question q = { ++serial, index };
-	uint64_t until = now_ms() + REPLY_MS;
-	ssize_t sent = unix_send(sock, &q, sizeof(q), NULL, 0);
-	int fd = sent < 0 ? (int)sent : -EAGAIN;
+	struct broker_question q = { .index = index, .what = BROKER_CONNECT };
+	struct broker_reply reply;
 
-	while (fd == -EAGAIN) {
-		int err = wait_reply(sock, until);
+	return ask(sock, &q, &reply);
+}
 
-		fd = err ? err : take_reply(sock, q.serial);
-	}
-	return fd;
+/**
+ * broker_open - the worker's side: open an image again
+ * @sock: end of the pair
+ * @index: number of the disk
+ * @name: who holds its lock is worth a line
+ * @img: filled on success
+ *
+ * For the serving thread alone.
+ *
+ * Return: 0; -EBUSY when its lock is held, and -ETXTBSY when that is by a process,
+ * where @name was asked for; another -errno.
+ */
+int broker_open(int sock, uint32_t index, bool name, struct image *img)
+{
+	struct broker_question q = {
+		.index = index,
+		.what = name ? BROKER_OPEN_OR_NAME : BROKER_OPEN,
+	};
+	struct broker_reply reply;
+	int fd = ask(sock, &q, &reply);
+
+	if (fd < 0)
+		return fd;
+	*img = reply.image;
+	img->fd = fd;
+	return 0;
 }

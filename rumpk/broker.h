@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The broker: a worker is confined and can name nothing. What it may have to
- * connect to again, it asks its supervisor for by number:
+ * connect to again, or an image that was not there when it started, it asks its
+ * supervisor for by number:
  *
  *   worker --- question ---> supervisor: connect() to the path that has this
- *          <--- reply, fd ---            number on the command line
+ *          <--- reply, fd ---            number on the command line, or opens and
+ *                                        locks the image
+ *
+ * The supervisor keeps no copy: with the worker's the image's locks go.
  *
  * On a SOCK_SEQPACKET pair. What is no such message is ignored.
  */
 #ifndef RUMPK_BROKER_H
 #define RUMPK_BROKER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "image.h"
 #include "window.h"
 
 /* Disk n has number n. */
@@ -20,35 +26,68 @@
 #define BROKER_PATHS (WINDOW_MAX_DISKS + 1)
 
 /**
+ * struct broker_image - an image that may be asked for
+ * @path: name; NULL: none
+ * @known: image_witness(); -1: none
+ * @read_only: as image_open()
+ * @block: as image_open()
+ */
+struct broker_image {
+	const char *path;
+	int known;
+	bool read_only;
+	uint32_t block;
+};
+
+/**
  * struct broker - what may be asked for
  * @path: by number: of a stream socket; NULL: nothing
+ * @image: by number of the disk
  */
 struct broker {
 	const char *path[BROKER_PATHS];
+	struct broker_image image[WINDOW_MAX_DISKS];
+};
+
+/**
+ * enum broker_what - what is asked for
+ * @BROKER_CONNECT: a connection to a path
+ * @BROKER_OPEN: an image, opened and locked
+ * @BROKER_OPEN_OR_NAME: likewise; who holds the lock is worth a line
+ */
+enum broker_what {
+	BROKER_CONNECT,
+	BROKER_OPEN,
+	BROKER_OPEN_OR_NAME,
 };
 
 /**
  * struct broker_question - from a worker
  * @serial: comes back
- * @index: of the path
+ * @index: of the path or the image
+ * @what: &enum broker_what
  */
 struct broker_question {
 	uint32_t serial;
 	uint32_t index;
+	uint32_t what;
 };
 
 /**
  * struct broker_reply - to a worker
  * @serial: of the question
  * @result: 0, and a descriptor comes with it; or -errno, -ENOENT for a number
- *	without a path
+ *	without a path; -EBUSY: an image's lock is held, -ETXTBSY: by a process
+ * @image: but for its descriptor
  */
 struct broker_reply {
 	uint32_t serial;
 	int32_t result;
+	struct image image;
 };
 
 void broker_answer(const struct broker *b, int sock);
 int broker_connect(int sock, uint32_t index);
+int broker_open(int sock, uint32_t index, bool name, struct image *img);
 
 #endif /* RUMPK_BROKER_H */

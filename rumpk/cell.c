@@ -2,241 +2,15 @@
 #include "cell.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker.h"
-#include "hal_virtio.h"
-#include "oplog.h"
-#include "unix.h"
 #include "util.h"
 
-#define MAX_DISCARD_SECTORS (256u << 11)
-#define MAX_WRITE_ZEROES_SECTORS (16u << 11)
 #define EXTENSIONS                                                             \
 	(NXBLK_F_FLUSH | NXBLK_F_FUA | NXBLK_F_DISCARD | NXBLK_F_WRITE_ZEROES)
-/* A fence of a successor, and patience with an end that is just happening. */
-#define LOCK_AGAIN_MS 10000u
-#define LOCK_FRESH_MS 500u
 #define FINISH_MS 10000u
-#define DEVICE_MS 2000u
-
-static struct hal *open_mem(const struct cell *c, const struct disk_options *d,
-			    unsigned int nth, const uint8_t uuid[16])
-{
-	struct stat st;
-
-	if (nth >= c->fds.nmem || fstat(c->fds.mem[nth], &st) < 0 ||
-	    (uint64_t)st.st_size != d->size) {
-		rumpk_error("--disk mem=%llu: is another disk than the window was laid out for; end the guest first",
-			    (unsigned long long)d->size);
-		return NULL;
-	}
-	return hal_mem_open(c->fds.mem[nth], d->size, d->read_only, d->block,
-			    uuid);
-}
-
-static struct hal *open_file(const struct disk_options *d, bool again)
-{
-	const struct hal_file_options opt = {
-		.path = d->path,
-		.read_only = d->read_only,
-		.block = d->block,
-		.wait_ms = again ? LOCK_AGAIN_MS : LOCK_FRESH_MS,
-	};
-
-	return hal_file_open(&opt);
-}
-
-/* Does not wait, not even where too many wait already. */
-static int connect_device(void *arg)
-{
-	const struct cell_device *device = arg;
-
-	if (device->broker >= 0)
-		return broker_connect(device->broker, device->number);
-	return unix_connect(device->path, SOCK_STREAM | SOCK_NONBLOCK);
-}
-
-static bool may_zero_copy(const struct cell *c, const struct disk_options *d)
-{
-	return c->ram.base && d->data != DISK_BOUNCE && (d->rights & CSPACE_DMA);
-}
-
-/*
- * What an earlier rumpk sent to a device may still be written, and without a
- * fence nothing says when it is over: the guest must not send it again.
- */
-static struct hal *open_vhost(struct cell *c, const struct disk_options *d,
-			      unsigned int n, bool again)
-{
-	struct cell_device *device = &c->device[n];
-	struct hal_virtio_options opt = {
-		.connect = connect_device,
-		.arg = device,
-		.name = d->path,
-		.read_only = d->read_only,
-		.block = d->block,
-		.timeout_ms = DEVICE_MS,
-		.open_ms = again ? LOCK_AGAIN_MS : 0,
-		.fence = d->fence,
-		.reconnect_ms = 1000 * d->reconnect,
-		.region[0] = { c->fds.window, c->window.base,
-			       c->window.plan.hdr.length, false },
-		.regions = 1,
-	};
-
-	device->broker = c->broker;
-	device->number = n;
-	device->path = d->path;
-	/* A device sees the guest's RAM only when it may move data there. */
-	if (may_zero_copy(c, d))
-		opt.region[opt.regions++] =
-			(struct hal_virtio_region){ c->ram.fd, c->ram.base,
-						    c->ram.length, true };
-	if (!again || d->fence)
-		return hal_virtio_open(&opt);
-	rumpk_error("--disk vhost=%s: the device is not fenced against the former rumpk (fence=lock); end the guest first",
-		    d->path);
-	return NULL;
-}
-
-static struct hal *open_disk(struct cell *c, const struct disk_options *d,
-			     unsigned int n, unsigned int *mem, bool again,
-			     const uint8_t uuid[16])
-{
-	if (d->vhost)
-		return open_vhost(c, d, n, again);
-	if (d->path)
-		return open_file(d, again);
-	return open_mem(c, d, (*mem)++, uuid);
-}
-
-static void ram_identity(const struct cell *c, const struct options *o,
-			 struct window_ram *id)
-{
-	struct stat st;
-
-	memset(id, 0, sizeof(*id));
-	if (!c->ram.base || fstat(c->ram.fd, &st) < 0)
-		return;
-	id->device = st.st_dev;
-	id->inode = st.st_ino;
-	id->machine = o->machine;
-}
-
-/* A guest that is there has the RAM that it had. */
-static int check_ram(const struct cell *c, const struct options *o, bool again)
-{
-	struct window_record *rec = c->window.record;
-	struct window_ram id;
-
-	ram_identity(c, o, &id);
-	if (again && memcmp(&id, &rec->ram, sizeof(id))) {
-		rumpk_error("--ram %s: not the RAM of the guest that is there; end the guest first",
-			    o->ram ? o->ram : "(none)");
-		return -EINVAL;
-	}
-	rec->ram = id;
-	return 0;
-}
-
-static void disk_identity(const struct valve_disk *disk,
-			  const struct disk_options *d,
-			  struct window_identity *id)
-{
-	memset(id, 0, sizeof(*id));
-	memcpy(id->uuid, disk->hal->info.uuid, 16);
-	id->block = d->block;
-	id->flags = (d->path ? 0 : WINDOW_DISK_MEM) |
-		    (d->read_only ? WINDOW_DISK_RO : 0) |
-		    (d->strict ? WINDOW_DISK_STRICT : 0);
-}
-
-static void disk_serial(struct nxblk_config *config, const char *serial)
-{
-	char text[2 * sizeof(config->uuid) + 1];
-	size_t i;
-
-	if (!*serial) {
-		for (i = 0; i < sizeof(config->uuid); i++)
-			snprintf(text + 2 * i, 3, "%02x", config->uuid[i]);
-		serial = text;
-	}
-	memcpy(config->serial, serial, strnlen(serial, sizeof(config->serial)));
-}
-
-static void disk_config(struct valve_disk *disk, const struct disk_options *d,
-			uint32_t rights, uint32_t max_sectors)
-{
-	struct nxblk_config *config = &disk->config;
-	bool read_only = disk->hal->info.read_only || !(rights & CSPACE_WRITE);
-
-	disk->strict = d->strict;
-	config->zero_copy_min = d->data == DISK_ZERO_COPY;
-	config->capacity = disk->hal->info.capacity >> NXBLK_SECTOR_SHIFT;
-	config->logical_block = d->block;
-	config->physical_block = NXBLK_MAX_BLOCK_SIZE;
-	config->max_sectors = max_sectors;
-	config->max_segments = NXBLK_MAX_SEGS;
-	if (disk->hal->info.max_segs && disk->hal->info.max_segs < NXBLK_MAX_SEGS)
-		config->max_segments = disk->hal->info.max_segs;
-	if (read_only)
-		config->flags |= NXBLK_CFG_READ_ONLY;
-	if (!d->strict) {
-		if (rights & CSPACE_DISCARD)
-			config->max_discard_sectors = MAX_DISCARD_SECTORS;
-		config->discard_granularity = NXBLK_MAX_BLOCK_SIZE;
-		config->max_write_zeroes_sectors = MAX_WRITE_ZEROES_SECTORS;
-		if (!read_only)
-			config->flags |= NXBLK_CFG_VOLATILE_CACHE;
-	}
-	memcpy(config->uuid, disk->hal->info.uuid, sizeof(config->uuid));
-	disk_serial(config, d->serial);
-}
-
-static uint32_t disk_rights(const struct cell *c, unsigned int n)
-{
-	const struct ion_dir_entry *dir = &c->window.plan.dir[n];
-	struct cspace_cap cap;
-
-	if (!cspace_lookup(&c->authority->cspace, dir->cap_slot, dir->kind,
-			   dir->instance, &cap))
-		return 0;
-	return cap.rights;
-}
-
-static int open_op_log(const struct options *o, int *fd)
-{
-	*fd = -1;
-	if (!o->op_log)
-		return 0;
-	*fd = open(o->op_log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (*fd >= 0)
-		return 0;
-	rumpk_error("--op-log %s: %s", o->op_log, strerror(errno));
-	return -EINVAL;
-}
-
-static int log_disks(struct cell *c, const struct options *o)
-{
-	unsigned int i;
-	int fd;
-	int err = open_op_log(o, &fd);
-
-	for (i = 0; i < c->count && !err && fd >= 0; i++) {
-		c->disk[i].hal = hal_log_open(c->disk[i].hal, fd, i);
-		if (!c->disk[i].hal)
-			err = -EINVAL;
-	}
-	close_fd(&fd);
-	return err;
-}
 
 /**
  * cell_open_ram - map the guest's RAM, when there is any to be had
@@ -251,46 +25,6 @@ int cell_open_ram(struct cell *c, const struct options *o)
 }
 
 /**
- * cell_open_disks - open, judge and fence all disks
- * @c: configured cell, with its record and its safety state
- * @o: command line
- * @again: the window was served before: the disks must be the same
- *
- * Return: 0, or -errno after a message.
- */
-int cell_open_disks(struct cell *c, const struct options *o, bool again)
-{
-	struct window_record *rec = c->window.record;
-	struct window_identity id;
-	unsigned int mem = 0;
-	unsigned int i;
-
-	if (check_ram(c, o, again))
-		return -EINVAL;
-	for (i = 0; i < c->count; i++) {
-		const struct disk_options *d = &o->disk[i];
-		struct valve_disk *disk = &c->disk[i];
-
-		disk->hal = open_disk(c, d, i, &mem, again, rec->disk[i].uuid);
-		if (!disk->hal)
-			return -EINVAL;
-		disk_identity(disk, d, &id);
-		if (again && memcmp(&id, &rec->disk[i], sizeof(id))) {
-			rumpk_error("disk %u is another one than the window was laid out for; end the guest first",
-				    i);
-			return -EINVAL;
-		}
-		rec->disk[i] = id;
-		disk_config(disk, d, disk_rights(c, i),
-			    c->window.plan.max_sectors);
-		disk->sync_failed = c->authority->sync_failed[i] ||
-				    c->ledger->channel[i].sync_failed;
-		disk->zero_copy = may_zero_copy(c, d);
-	}
-	return log_disks(c, o);
-}
-
-/**
  * cell_configure - prepare a cell for a command line
  * @c: zeroed
  * @o: command line
@@ -299,6 +33,7 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
  */
 int cell_configure(struct cell *c, const struct options *o)
 {
+	unsigned int i;
 	int err;
 
 	c->epoll = -1;
@@ -309,6 +44,8 @@ int cell_configure(struct cell *c, const struct options *o)
 	c->fds.authority = -1;
 	c->fds.ledger = -1;
 	c->broker = -1;
+	for (i = 0; i < WINDOW_MAX_DISKS; i++)
+		c->witness[i] = -1;
 	c->count = o->disks;
 	err = qmp_init(&c->qmp, o->qmp, o->quit_on_reset);
 	if (err) {
@@ -392,7 +129,10 @@ int cell_start(struct cell *c, bool again)
 	guard_apply(c);
 	for (i = 0; i < c->count; i++) {
 		window_set_config(&c->window, i, &c->disk[i].config);
-		channel_start(&c->channel[i]);
+		if (c->disk[i].hal->waiting)
+			channel_wait(&c->channel[i]);
+		else
+			channel_start(&c->channel[i]);
 	}
 	if (again)
 		window_restart(&c->window);
@@ -413,10 +153,22 @@ static void disk_resize(struct cell *c, unsigned int i)
 	if (after == before)
 		return;
 	disk->config.capacity = after;
+	c->ledger->disk[i].capacity = disk->hal->info.capacity;
 	window_set_config(&c->window, i, &disk->config);
 	rumpk_log(RUMPK_INFO, (int)i, "resized from %llu to %llu sectors",
 		  (unsigned long long)before, (unsigned long long)after);
 	channel_notify(&c->channel[i]);
+}
+
+/* What the worker before had under way on a disk is over: now its guest may come. */
+static void disk_offer(struct cell *c, unsigned int i)
+{
+	uint64_t waited = now_ns() - c->ledger->stamps.locking;
+
+	disk_judge_witness(c, i);
+	channel_start(&c->channel[i]);
+	rumpk_log(RUMPK_INFO, (int)i, "offered behind its fence, after %llu us",
+		  (unsigned long long)(waited / 1000));
 }
 
 /**
@@ -435,10 +187,13 @@ void cell_disk_changed(struct cell *c, unsigned int i)
 	if (lost != disk->lost) {
 		disk->lost = lost;
 		disk->sync_failed = lost;
+		c->ledger->disk[i].lost = lost;
 		if (!lost)
 			rumpk_log(RUMPK_INFO, (int)i, "reopened");
 	}
 	disk_resize(c, i);
+	if (c->channel[i].end.state == ION_HOST_DOWN && !disk->hal->waiting)
+		disk_offer(c, i);
 }
 
 /**
@@ -474,6 +229,8 @@ void cell_print_stats(const struct cell *c)
  * cell_in_flight - requests that the disks have
  * @c: cell
  *
+ * Those of an earlier worker are unknown: a disk that waits for them has one.
+ *
  * Return: of all channels.
  */
 uint32_t cell_in_flight(const struct cell *c)
@@ -482,7 +239,7 @@ uint32_t cell_in_flight(const struct cell *c)
 	unsigned int i;
 
 	for (i = 0; i < c->count; i++)
-		n += c->channel[i].valve.in_flight;
+		n += c->channel[i].valve.in_flight + c->disk[i].hal->waiting;
 	return n;
 }
 

@@ -19,10 +19,10 @@
 #include "window.h"
 
 /**
- * struct cell_device - what a disk's device is connected to by
- * @broker: who connects; -1: this process itself
+ * struct cell_device - what a disk is asked for by
+ * @broker: who connects, or opens; -1: this process itself
  * @number: of the disk, for the broker
- * @path: of its socket
+ * @path: of its socket or image
  */
 struct cell_device {
 	int broker;
@@ -43,7 +43,9 @@ struct cell_device {
  * @broker: to the supervisor, broker_connect(); -1: none
  * @authority: what the guest may do
  * @ledger: what outlives this process
- * @device: of those disks that have one
+ * @successor: a worker of this supervisor has served before
+ * @witness: of each image, image_witness(), the supervisor's; -1: none
+ * @device: of each disk
  * @disk: the disks
  * @channel: one a disk
  * @count: of them
@@ -67,6 +69,8 @@ struct cell {
 	int broker;
 	const struct authority *authority;
 	struct ledger *ledger;
+	bool successor;
+	int witness[WINDOW_MAX_DISKS];
 	struct cell_device device[WINDOW_MAX_DISKS];
 	struct valve_disk disk[WINDOW_MAX_DISKS];
 	struct cell_channel channel[WINDOW_MAX_DISKS];
@@ -92,7 +96,9 @@ void cell_reload(struct cell *c);
 void cell_print_stats(const struct cell *c);
 int cell_open_ram(struct cell *c, const struct options *o);
 uint32_t cell_in_flight(const struct cell *c);
+
 int cell_open_disks(struct cell *c, const struct options *o, bool again);
+void disk_judge_witness(struct cell *c, unsigned int i);
 
 int guard_again(struct cell *c);
 void guard_guest_came(struct cell *c);

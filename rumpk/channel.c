@@ -252,6 +252,18 @@ void channel_start(struct cell_channel *ch)
 }
 
 /**
+ * channel_wait - nothing can be offered yet: channel_start() comes later
+ * @ch: channel whose end is bound
+ *
+ * What the process before has left there, LIVE perhaps, is over.
+ */
+void channel_wait(struct cell_channel *ch)
+{
+	ion_host_set_state(&ch->end, ION_HOST_DOWN, ION_REASON_NONE);
+	channel_notify(ch);
+}
+
+/**
  * channel_guest_left - the guest is gone: nobody waits for what is in flight
  * @ch: channel
  *

@@ -44,6 +44,7 @@ struct cell_channel {
 };
 
 void channel_start(struct cell_channel *ch);
+void channel_wait(struct cell_channel *ch);
 bool channel_step(struct cell_channel *ch);
 bool channel_publish(struct cell_channel *ch);
 bool channel_arm(struct cell_channel *ch);

@@ -107,6 +107,7 @@ static const int allowed[] = {
 	SCMP_SYS(pwritev2),
 	SCMP_SYS(fsync),
 	SCMP_SYS(fdatasync),
+	SCMP_SYS(sync_file_range),
 	SCMP_SYS(fallocate),
 	SCMP_SYS(ftruncate),
 	SCMP_SYS(lseek),

@@ -118,6 +118,8 @@ struct hal_ops {
  *	calls hal_resize()
  * @lost: all requests fail, and what was done before may be lost, until
  *	hal_reopen() brings the medium back
+ * @waiting: what an earlier process began may still happen, here or in the buffers
+ *	that it used: not to be offered to a guest before @changed tells of the end
  */
 struct hal {
 	const struct hal_ops *ops;
@@ -128,6 +130,7 @@ struct hal {
 	bool copies;
 	bool changed;
 	bool lost;
+	bool waiting;
 };
 
 static inline int hal_start(struct hal *hal, unsigned int depth)
@@ -180,6 +183,28 @@ int hal_mem_create(uint64_t size, int *fd);
 struct hal *hal_mem_open(int fd, uint64_t size, bool read_only, uint32_t block,
 			 const uint8_t uuid[16]);
 
+struct image;
+
+/**
+ * struct hal_file_former - an image that an earlier process has served
+ * @known: description of it, image_witness(); -1: none
+ * @capacity: that it had
+ * @uuid: that it must have
+ * @lost: it was, and is not to be opened before hal_reopen()
+ * @open: opens it again later, when this process has no names any more; as
+ *	image_open_again(), and with @name it says who holds a lock: -ETXTBSY, when
+ *	it is a process
+ * @arg: for @open
+ */
+struct hal_file_former {
+	int known;
+	uint64_t capacity;
+	uint8_t uuid[16];
+	bool lost;
+	int (*open)(void *arg, bool name, struct image *img);
+	void *arg;
+};
+
 /**
  * struct hal_file_options - how to open an image
  * @path: of a regular file or block device
@@ -187,6 +212,8 @@ struct hal *hal_mem_open(int fd, uint64_t size, bool read_only, uint32_t block,
  * @block: logical block in bytes
  * @wait_ms: how long to wait for a lock that somebody holds
  * @no_uring: do without io_uring
+ * @former: it was served before: waits for nobody, and becomes a disk that is
+ *	waiting or lost where it cannot be had; NULL: it was not
  */
 struct hal_file_options {
 	const char *path;
@@ -194,6 +221,7 @@ struct hal_file_options {
 	uint32_t block;
 	unsigned int wait_ms;
 	bool no_uring;
+	const struct hal_file_former *former;
 };
 
 struct hal *hal_file_open(const struct hal_file_options *opt);

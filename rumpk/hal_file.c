@@ -15,6 +15,10 @@
  *   DISCARD  PUNCH.
  *   SYNC   fdatasync.
  *
+ * An image that an earlier process has served may not be there yet: as long as its
+ * lock is held the disk is @waiting, for what the kernel still does for the dead, or
+ * when it cannot be had it is @lost.
+ *
  * On file systems in memory everything is done in place: there is no device to
  * wait for, and a hand-over to another thread costs more than the copy.
  */
@@ -39,6 +43,11 @@
 /* A copy may take this long for each KiB without being called slow. */
 #define SLOW_NS_PER_KIB 1000u
 #define ZERO_BYTES 65536u
+/* A lock is tried for a second, then more rarely, and its holder named. */
+#define LOCK_TRY_MS 1u
+#define LOCK_EAGER_MS 1000u
+#define LOCK_NAME_MS 10000u
+#define LOCK_PATIENT_MS 100u
 
 enum step {
 	STEP_IO,
@@ -52,8 +61,12 @@ enum step {
 /**
  * struct hal_file - an image that is being served
  * @hal: what the owner sees
- * @img: the image
- * @opt: as opened
+ * @img: the image; without a descriptor while the disk is waiting or lost
+ * @former: of an image that was served before
+ * @since: when it began to wait, in milliseconds
+ * @next_try: not to be tried before
+ * @next_name: holder not to be named before
+ * @path: for messages
  * @ring: valid when @has_ring
  * @has_ring: io_uring may be used
  * @no_nowait: the file system does not know RWF_NOWAIT
@@ -63,8 +76,12 @@ enum step {
 struct hal_file {
 	struct hal hal;
 	struct image img;
-	struct io_uring ring;
+	struct hal_file_former former;
+	uint64_t since;
+	uint64_t next_try;
+	uint64_t next_name;
 	char *path;
+	struct io_uring ring;
 	bool has_ring;
 	bool no_uring;
 	bool no_nowait;
@@ -334,6 +351,8 @@ static void file_submit(struct hal *hal, struct hal_io *io)
 	io->blocking = false;
 	io->error = 0;
 	io->unsynced = false;
+	if (f->img.fd < 0)
+		io_finish(io, EIO);
 	file_run(f, io);
 }
 
@@ -350,6 +369,71 @@ static void file_kick(struct hal *hal)
 		f->queued = io_uring_sq_ready(&f->ring);
 }
 
+/* What was opened is the disk, when it is the same one. */
+static int file_adopt(struct hal_file *f, struct image *img)
+{
+	if (memcmp(img->uuid, f->former.uuid, sizeof(img->uuid))) {
+		rumpk_error("disk %s: is another image than the one that was served",
+			    f->path);
+		close_fd(&img->fd);
+		return -ESTALE;
+	}
+	f->img = *img;
+	f->hal.info.capacity = img->size;
+	return 0;
+}
+
+static int file_open_late(struct hal_file *f, bool name)
+{
+	struct image img;
+	int err = f->former.open(f->former.arg, name, &img);
+
+	return err ? err : file_adopt(f, &img);
+}
+
+static void file_set_lost(struct hal_file *f, bool lost)
+{
+	f->hal.lost = lost;
+	f->hal.waiting = false;
+	f->hal.polled = 0;
+	f->hal.changed = true;
+}
+
+/* While it waits the owner looks often, at first. */
+static void file_try(struct hal_file *f)
+{
+	uint64_t now = now_ms();
+	bool eager = now - f->since < LOCK_EAGER_MS;
+	bool name = !eager && now >= f->next_name;
+	int err;
+
+	if (now < f->next_try)
+		return;
+	err = file_open_late(f, name);
+	if (name)
+		f->next_name = now + LOCK_NAME_MS;
+	f->next_try = now + (eager ? LOCK_TRY_MS : LOCK_PATIENT_MS);
+	f->hal.polled = eager;
+	/* A supervisor that is slow to answer will answer. */
+	if (err == -EBUSY || err == -ETIMEDOUT)
+		return;
+	if (err)
+		rumpk_error("disk %s: its requests fail until it is reopened",
+			    f->path);
+	file_set_lost(f, err != 0);
+}
+
+static void file_reopen(struct hal *hal)
+{
+	struct hal_file *f = container_of(hal, struct hal_file, hal);
+	int err = hal->lost ? file_open_late(f, true) : 0;
+
+	if (err)
+		rumpk_error("disk %s: not reopened: %s", f->path, strerror(-err));
+	else if (hal->lost)
+		file_set_lost(f, false);
+}
+
 static unsigned int file_poll(struct hal *hal)
 {
 	struct hal_file *f = container_of(hal, struct hal_file, hal);
@@ -358,6 +442,8 @@ static unsigned int file_poll(struct hal *hal)
 	unsigned int n = 0;
 	int res;
 
+	if (hal->waiting)
+		file_try(f);
 	if (!f->has_ring)
 		return 0;
 	while (io_uring_peek_cqe(&f->ring, &cqe) == 0) {
@@ -391,8 +477,12 @@ static int file_resize(struct hal *hal)
 	struct hal_file *f = container_of(hal, struct hal_file, hal);
 	const char *why;
 	uint64_t size;
-	int err = image_size(f->img.fd, hal->block, &size, &why);
+	int err;
 
+	hal->changed = false;
+	if (f->img.fd < 0)
+		return -EIO;
+	err = image_size(f->img.fd, hal->block, &size, &why);
 	if (err) {
 		rumpk_warn("disk %s: %s, the former size stays", f->path, why);
 		return err;
@@ -406,6 +496,8 @@ static int file_sync(struct hal *hal)
 {
 	struct hal_file *f = container_of(hal, struct hal_file, hal);
 
+	if (f->img.fd < 0)
+		return -EIO;
 	while (fdatasync(f->img.fd) < 0)
 		if (errno != EINTR)
 			return -errno;
@@ -418,7 +510,7 @@ static void file_close(struct hal *hal)
 
 	if (f->has_ring)
 		io_uring_queue_exit(&f->ring);
-	close(f->img.fd);
+	close_fd(&f->img.fd);
 	free(f->path);
 	free(f);
 }
@@ -430,9 +522,53 @@ static const struct hal_ops file_ops = {
 	.poll = file_poll,
 	.kick = file_kick,
 	.resize = file_resize,
+	.reopen = file_reopen,
 	.sync = file_sync,
 	.close = file_close,
 };
+
+/* An image that was served before: it may have to be waited for, or be lost. */
+static void file_take_over(struct hal_file *f, const struct hal_file_options *opt)
+{
+	const struct hal_file_former *former = opt->former;
+	struct image img;
+	int err = -EIO;
+
+	f->former = *former;
+	f->img.fd = -1;
+	f->hal.info.capacity = former->capacity;
+	memcpy(f->hal.info.uuid, former->uuid, sizeof(f->hal.info.uuid));
+	if (!former->lost)
+		err = image_open_again(&img, former->known, f->path,
+				       opt->read_only, opt->block);
+	if (!err)
+		err = file_adopt(f, &img);
+	if (!err)
+		return;
+	f->hal.waiting = err == -EBUSY;
+	f->hal.lost = !f->hal.waiting;
+	f->hal.changed = true;
+	f->hal.polled = f->hal.waiting;
+	f->since = now_ms();
+	if (f->hal.lost)
+		rumpk_error("disk %s: its requests fail until it is reopened",
+			    f->path);
+}
+
+static int file_open(struct hal_file *f, const struct hal_file_options *opt)
+{
+	int err;
+
+	if (opt->former) {
+		file_take_over(f, opt);
+		return 0;
+	}
+	err = image_open(&f->img, opt->path, opt->read_only, opt->block,
+			 opt->wait_ms);
+	f->hal.info.capacity = f->img.size;
+	memcpy(f->hal.info.uuid, f->img.uuid, sizeof(f->hal.info.uuid));
+	return err;
+}
 
 /**
  * hal_file_open - open, judge and lock an image
@@ -447,8 +583,7 @@ struct hal *hal_file_open(const struct hal_file_options *opt)
 	if (!f)
 		return NULL;
 	f->path = strdup(opt->path);
-	if (!f->path || image_open(&f->img, opt->path, opt->read_only,
-				   opt->block, opt->wait_ms)) {
+	if (!f->path || file_open(f, opt)) {
 		free(f->path);
 		free(f);
 		return NULL;
@@ -457,8 +592,6 @@ struct hal *hal_file_open(const struct hal_file_options *opt)
 	f->hal.ops = &file_ops;
 	f->hal.event_fd = -1;
 	f->hal.block = opt->block;
-	f->hal.info.capacity = f->img.size;
 	f->hal.info.read_only = opt->read_only;
-	memcpy(f->hal.info.uuid, f->img.uuid, 16);
 	return &f->hal;
 }

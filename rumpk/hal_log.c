@@ -12,6 +12,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "util.h"
@@ -40,6 +42,7 @@ struct logged {
  * @hal: what the owner sees
  * @below: what does the work
  * @fd: the log; -1 once it could not be written
+ * @end: how far it is whole, for all disks; OPLOG_ENDED
  * @disk: number
  * @next_id: of the next operation
  * @free: entries of @pool that are free
@@ -49,18 +52,37 @@ struct hal_log {
 	struct hal hal;
 	struct hal *below;
 	int fd;
+	uint64_t *end;
 	uint8_t disk;
 	uint64_t next_id;
 	struct logged *free;
 	struct logged *pool;
 };
 
+static bool is_file(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static struct hal_log *to_log(struct hal *hal)
 {
 	return container_of(hal, struct hal_log, hal);
 }
 
-/* A log with a hole would be believed: better none from here on. */
+/* A log with a hole would be believed: better none from here on, of any disk. */
+static void log_stop(struct hal_log *l, int error)
+{
+	rumpk_log(RUMPK_ERROR, l->disk, "the operation log ends here: %s",
+		  strerror(error));
+	if (is_file(l->fd) && ftruncate(l->fd, (off_t)*l->end) < 0)
+		rumpk_log(RUMPK_ERROR, l->disk,
+			  "what was written of the last record stays: %s",
+			  strerror(errno));
+	*l->end = OPLOG_ENDED;
+}
+
 static void log_write(struct hal_log *l, const struct oplog_record *rec,
 		      const struct iovec *iov, int niov)
 {
@@ -69,17 +91,17 @@ static void log_write(struct hal_log *l, const struct oplog_record *rec,
 	size_t length = sizeof(*rec);
 	int i;
 
-	if (l->fd < 0)
+	if (*l->end == OPLOG_ENDED)
 		return;
+	errno = ENOSPC;
 	for (i = 0; i < niov && i + 1 < MOST_PIECES; i++) {
 		all[i + 1] = iov[i];
 		length += iov[i].iov_len;
 	}
-	if (i == niov && writev(l->fd, all, niov + 1) == (ssize_t)length)
-		return;
-	rumpk_log(RUMPK_ERROR, l->disk, "the operation log ends here: %s",
-		  strerror(errno));
-	close_fd(&l->fd);
+	if (i < niov || writev(l->fd, all, niov + 1) != (ssize_t)length)
+		log_stop(l, errno);
+	else
+		__atomic_store_n(l->end, *l->end + length, __ATOMIC_RELEASE);
 }
 
 static void log_begin(struct logged *g)
@@ -121,6 +143,7 @@ static void log_mirror(struct hal_log *l)
 	l->hal.polled = l->below->polled;
 	l->hal.changed = l->below->changed;
 	l->hal.lost = l->below->lost;
+	l->hal.waiting = l->below->waiting;
 }
 
 static void log_done(struct hal_io *io)
@@ -254,15 +277,102 @@ static const struct hal_ops log_ops = {
 	.close = log_close,
 };
 
+static uint64_t record_bytes(const struct oplog_record *rec)
+{
+	bool data = rec->type == OPLOG_BEGIN && rec->op == HAL_WRITE;
+
+	return sizeof(*rec) + (data ? rec->length : 0);
+}
+
+/* How far a log that somebody else has left is whole; -EINVAL: it is none. */
+static int64_t whole_records(int fd, uint64_t size)
+{
+	struct oplog_record rec;
+	uint64_t at = 0;
+
+	while (size - at >= sizeof(rec)) {
+		if (pread(fd, &rec, sizeof(rec), (off_t)at) != sizeof(rec) ||
+		    rec.magic != OPLOG_MAGIC)
+			return -EINVAL;
+		if (record_bytes(&rec) > size - at)
+			break;
+		at += record_bytes(&rec);
+	}
+	return (int64_t)at;
+}
+
+/* Cut off what is not whole, so that what follows can be read. */
+static int repair(int fd, const char *path, uint64_t *end)
+{
+	struct stat st;
+	uint64_t size;
+	int64_t whole;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	size = (uint64_t)st.st_size;
+	whole = *end ? (int64_t)*end : whole_records(fd, size);
+	if (whole < 0)
+		return (int)whole;
+	if ((uint64_t)whole > size)
+		return -ENODATA;
+	*end = (uint64_t)whole;
+	if (*end == size)
+		return 0;
+	rumpk_info("--op-log %s: %llu bytes of a record that nobody ended are cut off",
+		   path, (unsigned long long)(size - *end));
+	return ftruncate(fd, whole) < 0 ? -errno : 0;
+}
+
+/**
+ * oplog_open - open the log to append to it
+ * @path: of the log, which need not be there
+ * @end: how far it is whole, as far as that is known; filled
+ * @successor: a worker before this one has written to it: it goes on without the
+ *	log rather than not at all, and then @end is OPLOG_ENDED
+ *
+ * Return: a descriptor, or -EINVAL after a message.
+ */
+int oplog_open(const char *path, uint64_t *end, bool successor)
+{
+	const int flags = O_RDWR | O_APPEND | O_CLOEXEC;
+	int fd = -1;
+	int err = 0;
+
+	if (successor && *end == OPLOG_ENDED)
+		return -EINVAL;
+	if (*end == OPLOG_ENDED)
+		*end = 0;
+	fd = open(path, successor ? flags : flags | O_CREAT, 0600);
+	if (fd < 0)
+		err = -errno;
+	else
+		err = repair(fd, path, end);
+	if (!err)
+		return fd;
+	close_fd(&fd);
+	rumpk_error("--op-log %s: %s", path,
+		    err == -EINVAL  ? "is no operation log" :
+		    err == -ENODATA ? "is shorter than it was" :
+				      strerror(-err));
+	if (successor)
+		*end = OPLOG_ENDED;
+	return -EINVAL;
+}
+
 /**
  * hal_log_open - log what a disk does
  * @below: the disk; this one's from now on, also after a failure
  * @fd: the log, open for appending; duplicated
  * @disk: its number
+ * @end: how far the log is whole, oplog_open()
  *
  * Return: the disk, or NULL after a message.
  */
-struct hal *hal_log_open(struct hal *below, int fd, unsigned int disk)
+struct hal *hal_log_open(struct hal *below, int fd, unsigned int disk,
+			 uint64_t *end)
 {
 	const struct oplog_record rec = {
 		.magic = OPLOG_MAGIC,
@@ -272,6 +382,7 @@ struct hal *hal_log_open(struct hal *below, int fd, unsigned int disk)
 	};
 	struct hal_log *l = calloc(1, sizeof(*l));
 
+	errno = ENOMEM;
 	if (l)
 		l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (!l || l->fd < 0) {
@@ -284,6 +395,7 @@ struct hal *hal_log_open(struct hal *below, int fd, unsigned int disk)
 	l->hal.block = below->block;
 	l->hal.copies = below->copies;
 	l->below = below;
+	l->end = end;
 	l->disk = (uint8_t)disk;
 	log_mirror(l);
 	log_write(l, &rec, NULL, 0);

@@ -27,6 +27,18 @@ struct hal_virtio_region {
 };
 
 /**
+ * struct hal_virtio_former - what is known of a device that an earlier process had
+ * @limits: its limits
+ * @id: its name for itself
+ * @lost: its disk was lost, and stays so until it is reopened
+ */
+struct hal_virtio_former {
+	struct virtio_blk_limits limits;
+	char id[VIRTIO_BLK_ID_BYTES + 1];
+	bool lost;
+};
+
+/**
  * struct hal_virtio_options - what the driver is handed
  * @connect: makes a connection to the device, or to its successor, and does not
  *	wait for it: a descriptor, the driver's from then on, or -errno
@@ -39,6 +51,8 @@ struct hal_virtio_region {
  * @fence: whoever is connected to is alone with the medium, and all that was
  *	sent over earlier connections is over before it answers
  * @reconnect_ms: with @fence: how long to wait for a successor
+ * @former: the disk had a device before: without waiting for it, the disk begins as
+ *	one whose device is gone; NULL: it had none
  * @region: memory in which all buffers lie; the caller keeps it
  * @regions: of them, 1 .. HAL_VIRTIO_MAX_REGIONS
  */
@@ -52,6 +66,7 @@ struct hal_virtio_options {
 	unsigned int open_ms;
 	bool fence;
 	unsigned int reconnect_ms;
+	const struct hal_virtio_former *former;
 	struct hal_virtio_region region[HAL_VIRTIO_MAX_REGIONS];
 	unsigned int regions;
 };

@@ -124,19 +124,53 @@ static void image_refuse_open(const char *path, int error)
 		rumpk_error("disk %s: %s", path, strerror(error));
 }
 
-static int image_lock_or_tell(int fd, const char *path, bool read_only,
-			      unsigned int wait_ms)
+static void image_refuse_lock(const char *path, int fd, int err)
 {
 	char holder[128];
-	int err = image_lock(fd, read_only, wait_ms);
 
 	if (err == -EBUSY) {
 		image_holder(fd, holder, sizeof(holder));
 		rumpk_error("disk %s: in use by %s", path, holder);
-	} else if (err) {
+	} else {
 		rumpk_error("disk %s: cannot be locked: %s", path,
 			    strerror(-err));
 	}
+}
+
+/* Is it one that can be served, and of what size? */
+static int image_judge(struct image *img, const char *path, uint32_t block)
+{
+	const char *why;
+	int err = image_size(img->fd, block, &img->size, &why);
+
+	if (err) {
+		rumpk_error("disk %s: %s", path, why);
+		return err;
+	}
+	if (fcntl(img->fd, F_SETFL, 0) < 0) {
+		err = -errno;
+		rumpk_error("disk %s: %s", path, strerror(errno));
+		return err;
+	}
+	img->memory_fs = image_on_memory_fs(img->fd);
+	image_uuid(img->fd, img->uuid);
+	return 0;
+}
+
+static int image_open_at(struct image *img, const char *at, const char *path,
+			 bool read_only, uint32_t block)
+{
+	int err;
+
+	img->fd = image_open_fd(at, read_only);
+	if (img->fd < 0) {
+		err = -errno;
+		image_refuse_open(path, errno);
+		return err;
+	}
+	err = image_judge(img, path, block);
+	if (err)
+		close_fd(&img->fd);
 	return err;
 }
 
@@ -153,33 +187,89 @@ static int image_lock_or_tell(int fd, const char *path, bool read_only,
 int image_open(struct image *img, const char *path, bool read_only,
 	       uint32_t block, unsigned int wait_ms)
 {
-	const char *why;
-	int err;
+	int err = image_open_at(img, path, path, read_only, block);
 
-	img->fd = image_open_fd(path, read_only);
-	if (img->fd < 0) {
-		err = -errno;
-		image_refuse_open(path, errno);
-		return err;
-	}
-	err = image_size(img->fd, block, &img->size, &why);
-	if (err) {
-		rumpk_error("disk %s: %s", path, why);
-		goto err_close;
-	}
-	if (fcntl(img->fd, F_SETFL, 0) < 0) {
-		err = -errno;
-		rumpk_error("disk %s: %s", path, strerror(errno));
-		goto err_close;
-	}
-	err = image_lock_or_tell(img->fd, path, read_only, wait_ms);
 	if (err)
-		goto err_close;
-	img->memory_fs = image_on_memory_fs(img->fd);
-	image_uuid(img->fd, img->uuid);
-	return 0;
-
-err_close:
+		return err;
+	err = image_lock(img->fd, read_only, wait_ms);
+	if (!err)
+		return 0;
+	image_refuse_lock(path, img->fd, err);
 	close_fd(&img->fd);
 	return err;
+}
+
+/**
+ * image_open_again - open an image that was served before, and wait for nobody
+ * @img: filled on success
+ * @known: description of it, image_witness(); -1: by its name
+ * @path: name
+ * @read_only: as image_open()
+ * @block: as image_open()
+ *
+ * A file that was moved, deleted or replaced meanwhile is still the disk.
+ *
+ * Return: 0; -EBUSY, without a message, when somebody holds its lock; another
+ * -errno after a message.
+ */
+int image_open_again(struct image *img, int known, const char *path,
+		     bool read_only, uint32_t block)
+{
+	char at[32];
+	int err;
+
+	snprintf(at, sizeof(at), "/proc/self/fd/%d", known);
+	err = image_open_at(img, known < 0 ? path : at, path, read_only, block);
+	if (err)
+		return err;
+	err = image_lock(img->fd, read_only, 0);
+	if (!err)
+		return 0;
+	if (err != -EBUSY)
+		image_refuse_lock(path, img->fd, err);
+	close_fd(&img->fd);
+	return err;
+}
+
+/**
+ * image_is_held - name the process that holds an image's locks
+ * @known: as image_open_again()
+ * @path: as image_open_again()
+ * @text: filled
+ * @length: of @text
+ *
+ * Return: whether there is one that we may look into.
+ */
+bool image_is_held(int known, const char *path, char *text, unsigned int length)
+{
+	int fd = known < 0 ? image_open_fd(path, true) : known;
+	bool held = fd >= 0 && image_holder(fd, text, length);
+
+	if (known < 0)
+		close_fd(&fd);
+	return held;
+}
+
+/**
+ * image_witness - a description of an image that is never locked
+ * @path: name
+ * @uuid: of the image that is meant
+ *
+ * For whoever outlives those who serve: it keeps the file, and has seen no error
+ * of writing back yet that it is not told of later (disks.c).
+ *
+ * Return: a descriptor, or -errno.
+ */
+int image_witness(const char *path, const uint8_t uuid[16])
+{
+	uint8_t found[16];
+	int fd = image_open_fd(path, true);
+
+	if (fd < 0)
+		return -errno;
+	image_uuid(fd, found);
+	if (memcmp(found, uuid, sizeof(found)) == 0)
+		return fd;
+	close(fd);
+	return -ESTALE;
 }

@@ -25,8 +25,12 @@ struct image {
 
 int image_open(struct image *img, const char *path, bool read_only,
 	       uint32_t block, unsigned int wait_ms);
+int image_open_again(struct image *img, int known, const char *path,
+		     bool read_only, uint32_t block);
+bool image_is_held(int known, const char *path, char *text, unsigned int length);
+int image_witness(const char *path, const uint8_t uuid[16]);
 int image_size(int fd, uint32_t block, uint64_t *size, const char **why);
 int image_lock(int fd, bool read_only, unsigned int wait_ms);
-void image_holder(int fd, char *text, unsigned int length);
+bool image_holder(int fd, char *text, unsigned int length);
 
 #endif /* RUMPK_IMAGE_H */

@@ -190,24 +190,29 @@ static void process_name(const char *pid, char *text, unsigned int length)
  * @length: of @text
  *
  * OFD locks name no process, so this asks every process that we may look into.
+ *
+ * Return: whether there is one; a request that the kernel still does for the dead
+ * is none.
  */
-void image_holder(int fd, char *text, unsigned int length)
+bool image_holder(int fd, char *text, unsigned int length)
 {
 	struct dirent *d;
 	struct stat st;
+	bool found = false;
 	DIR *proc;
 
 	snprintf(text, length, "another process");
 	proc = opendir("/proc");
 	if (!proc)
-		return;
-	while (fstat(fd, &st) == 0 && (d = readdir(proc))) {
+		return false;
+	while (!found && fstat(fd, &st) == 0 && (d = readdir(proc))) {
 		if (!isdigit((unsigned char)d->d_name[0]))
 			continue;
 		if (!process_holds(d->d_name, &st))
 			continue;
 		process_name(d->d_name, text, length);
-		break;
+		found = true;
 	}
 	closedir(proc);
+	return found;
 }

@@ -5,8 +5,10 @@
  *
  * A log is a row of records, appended, those of all disks in one file: their order
  * is the order in which this rumpk began operations and learned of their ends. A
- * rumpk that comes again appends; its %OPLOG_DISK record of a disk says that
- * whatever had not ended there never will. Little-endian; the data that a write was
+ * rumpk that comes again, or a worker that follows another, appends; its %OPLOG_DISK
+ * record of a disk says that the log tells of no further ends of what began before.
+ * How far the log is whole is kept in the ledger: what a worker that was killed has
+ * written beyond, it had neither begun nor told anybody of, and is cut off. Little-endian; the data that a write was
  * given follows its record.
  */
 #ifndef RUMPK_OPLOG_H
@@ -56,6 +58,11 @@ struct oplog_record {
 };
 ION_ASSERT_SIZE(struct oplog_record, 32);
 
-struct hal *hal_log_open(struct hal *below, int fd, unsigned int disk);
+/* It could not be written at some time: better a short log than one with a hole. */
+#define OPLOG_ENDED (~0ull)
+
+int oplog_open(const char *path, uint64_t *end, bool successor);
+struct hal *hal_log_open(struct hal *below, int fd, unsigned int disk,
+			 uint64_t *end);
 
 #endif /* RUMPK_OPLOG_H */

@@ -39,6 +39,8 @@
  * @pid_written: --pid-file is ours
  * @inherited: descriptors that this process was started with
  * @ninherited: of them
+ * @broker: what workers may ask for
+ * @witness: of each image, image_witness(); -1: none
  */
 struct service {
 	const struct options *o;
@@ -52,6 +54,8 @@ struct service {
 	bool pid_written;
 	int inherited[WORKER_MAX_INHERITED];
 	unsigned int ninherited;
+	struct broker broker;
+	int witness[WINDOW_MAX_DISKS];
 };
 
 static int make_bells(int *fds, unsigned int n, unsigned int *made)
@@ -259,11 +263,33 @@ static void say_ready(struct service *s)
 	close_ready_fd(s);
 }
 
+/* The images are what the first worker has opened, whatever becomes of their names. */
+static void open_witnesses(struct service *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->o->disks; i++) {
+		const struct disk_options *d = &s->o->disk[i];
+		int fd;
+
+		if (!d->path || d->vhost)
+			continue;
+		fd = image_witness(d->path, s->record->disk[i].uuid);
+		if (fd < 0)
+			rumpk_warn("disk %s: cannot be opened a second time: %s",
+				   d->path, strerror(-fd));
+		s->witness[i] = fd < 0 ? -1 : fd;
+		s->broker.image[i].known = s->witness[i];
+	}
+}
+
 /* A worker serves, so the disks are good: now guests may come. */
 static int served(void *arg)
 {
 	struct service *s = arg;
 	int status = s->again ? 0 : start_keeper(s);
+
+	open_witnesses(s);
 
 	if (!status)
 		status = write_pid(s);
@@ -276,6 +302,26 @@ static int served(void *arg)
 	return status;
 }
 
+static void let_workers_ask(struct service *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->o->disks; i++) {
+		const struct disk_options *d = &s->o->disk[i];
+
+		if (d->vhost)
+			s->broker.path[i] = d->path;
+		else
+			s->broker.image[i] = (struct broker_image){
+				.path = d->path,
+				.known = -1,
+				.read_only = d->read_only,
+				.block = d->block,
+			};
+	}
+	s->broker.path[BROKER_QMP] = s->o->qmp;
+}
+
 static int supervise(struct service *s)
 {
 	const struct worker_plan work = {
@@ -283,26 +329,22 @@ static int supervise(struct service *s)
 		.fds = &s->fds,
 		.inherited = s->inherited,
 		.ninherited = s->ninherited,
+		.witness = s->witness,
 		.again = s->again,
 	};
-	struct broker broker = { .path = { NULL } };
 	const struct supervisor_plan plan = {
 		.work = worker_main,
 		.work_arg = &work,
 		.served = served,
 		.served_arg = s,
 		.link = &s->link,
-		.broker = &broker,
+		.broker = &s->broker,
 		.authority = s->authority,
 		.ledger = s->ledger,
 		.silent_ms = SUPERVISOR_SILENT_MS,
 	};
-	unsigned int i;
 
-	for (i = 0; i < s->o->disks; i++)
-		if (s->o->disk[i].vhost)
-			broker.path[i] = s->o->disk[i].path;
-	broker.path[BROKER_QMP] = s->o->qmp;
+	let_workers_ask(s);
 	safety_grant(s->authority, s->o, s->again);
 	return supervisor_run(&plan);
 }
@@ -324,6 +366,8 @@ static int prepare(struct service *s)
 
 static void release(struct service *s)
 {
+	unsigned int i;
+
 	/* Without a keeper nobody else removes it. */
 	if (s->o->window_file && s->fds.window >= 0 && s->link.fd < 0)
 		unlink(s->o->window_file);
@@ -334,6 +378,8 @@ static void release(struct service *s)
 		munmap(s->record, sizeof(*s->record));
 	keeper_leave(&s->link);
 	keeper_close_fds(&s->fds);
+	for (i = 0; i < WINDOW_MAX_DISKS; i++)
+		close_fd(&s->witness[i]);
 }
 
 static int serve(const struct options *o)
@@ -349,8 +395,11 @@ static int serve(const struct options *o)
 			.ledger = -1,
 		},
 	};
+	unsigned int i;
 	int status;
 
+	for (i = 0; i < WINDOW_MAX_DISKS; i++)
+		s.witness[i] = -1;
 	s.ninherited = open_descriptors(s.inherited, WORKER_MAX_INHERITED);
 	status = prepare(&s);
 
@@ -425,6 +474,8 @@ int rumpk_run(int argc, char **argv)
 
 	hold_standard_fds();
 	signal(SIGPIPE, SIG_IGN);
+	/* A file that may not grow is an error of the write, not a death. */
+	signal(SIGXFSZ, SIG_IGN);
 	watch_memory();
 	if (!options_parse(&o, argc, argv)) {
 		rumpk_log_level(o.level);

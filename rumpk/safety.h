@@ -19,6 +19,7 @@
 #include "cspace.h"
 #include "options.h"
 #include "valve.h"
+#include "virtio_blk.h"
 #include "window.h"
 
 /**
@@ -36,7 +37,7 @@ struct safety_header {
 };
 
 /* To be changed with whatever stands below, or in what it contains. */
-#define SAFETY_VERSION 1u
+#define SAFETY_VERSION 2u
 
 /**
  * struct authority - what the cell may do, and what it may not be promised
@@ -77,6 +78,22 @@ struct ledger_stamps {
 };
 
 /**
+ * struct ledger_disk - what a worker knows of a disk, for one that cannot ask it
+ * @capacity: bytes
+ * @lost: as in &struct hal
+ * @reserved: 0
+ * @limits: of a device
+ * @id: of a device
+ */
+struct ledger_disk {
+	uint64_t capacity;
+	uint32_t lost;
+	uint32_t reserved;
+	struct virtio_blk_limits limits;
+	char id[VIRTIO_BLK_ID_BYTES + 4];
+};
+
+/**
  * struct ledger - what the worker tells
  * @header: header
  * @phase: &enum ledger_phase
@@ -84,7 +101,9 @@ struct ledger_stamps {
  *	one bit each
  * @beat: signs of life
  * @stamps: of this worker
+ * @log_end: bytes of whole records in the operation log, OPLOG_ENDED; 0: none yet
  * @channel: what each channel goes on from
+ * @disk: what each disk goes on from
  */
 struct ledger {
 	struct safety_header header;
@@ -92,7 +111,9 @@ struct ledger {
 	uint32_t zero_copy;
 	struct beat_words beat;
 	struct ledger_stamps stamps;
+	uint64_t log_end;
 	struct valve_account channel[WINDOW_MAX_DISKS];
+	struct ledger_disk disk[WINDOW_MAX_DISKS];
 };
 
 /**

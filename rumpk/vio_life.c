@@ -23,6 +23,10 @@
  * that is adopted says as much, by the fence; without one, a disk is not reopened
  * while a request waits for the former device.
  *
+ * A device that an earlier process had (@waiting) may use lent buffers too, of requests
+ * that this one knows nothing of: the disk is not offered to its guest before there
+ * is a successor of it.
+ *
  * Away and down, one attempt at a time sets up a device, in a thread, since a
  * device that is slow to answer must delay no other disk.
  *
@@ -206,6 +210,16 @@ static void attempt_cancel(struct hal_virtio *v)
 	vio_device_free(attempt_end(v));
 }
 
+static bool lends(const struct hal_virtio *v)
+{
+	unsigned int i;
+
+	for (i = 0; i < v->spec.ndata; i++)
+		if (v->spec.data[i].lent)
+			return true;
+	return false;
+}
+
 /* Whatever it was before. */
 static void go_down(struct hal_virtio *v)
 {
@@ -213,6 +227,7 @@ static void go_down(struct hal_virtio *v)
 	drop_device(v);
 	v->away = false;
 	v->hal.lost = true;
+	v->hal.waiting = v->hal.waiting && lends(v);
 	v->hal.changed = true;
 	fail_waiting(v);
 	if (v->busy)
@@ -264,6 +279,7 @@ static void adopt(struct hal_virtio *v, struct vio_device *d)
 	v->hal.info.capacity = d->limits.capacity;
 	v->hal.changed = true;
 	v->hal.lost = false;
+	v->hal.waiting = false;
 	forget_former(v);
 	if (v->away)
 		rumpk_info("disk %s: served by the device's successor, which gets %u requests again",
@@ -445,6 +461,40 @@ static int first_device(struct hal_virtio *v, const char **why)
 	return err;
 }
 
+static int open_first(struct hal_virtio *v, const struct hal_virtio_options *opt)
+{
+	uint64_t until = now_ms() + opt->open_ms;
+	const char *why;
+	int err;
+
+	while ((err = first_device(v, &why)) == -EAGAIN && now_ms() < until)
+		usleep(TRY_MS * 1000);
+	if (err) {
+		rumpk_error("disk %s: the device cannot be used: %s", opt->name,
+			    why);
+		return err;
+	}
+	v->limits = v->dev->limits;
+	memcpy(v->spec.id, v->dev->id, sizeof(v->spec.id));
+	return 0;
+}
+
+/* The device of an earlier process is gone, as far as this one is concerned. */
+static void take_over(struct hal_virtio *v, const struct hal_virtio_former *former)
+{
+	v->limits = former->limits;
+	memcpy(v->spec.id, former->id, sizeof(v->spec.id));
+	v->hal.waiting = true;
+	if (v->reconnect_ms && !former->lost) {
+		v->away = true;
+		v->until = now_ms() + v->reconnect_ms;
+		return;
+	}
+	rumpk_error("disk %s: the device may still do what it was asked for before; its requests fail until it is reopened",
+		    v->name);
+	go_down(v);
+}
+
 /**
  * hal_virtio_open - judge a device and begin to use it
  * @opt: what the driver is handed
@@ -454,26 +504,19 @@ static int first_device(struct hal_virtio *v, const char **why)
 struct hal *hal_virtio_open(const struct hal_virtio_options *opt)
 {
 	struct hal_virtio *v = vio_alloc(opt);
-	uint64_t until = now_ms() + opt->open_ms;
-	const char *why;
-	int err;
 
 	if (!v) {
 		rumpk_error("disk %s: %s", opt->name, strerror(ENOMEM));
 		return NULL;
 	}
-	while ((err = first_device(v, &why)) == -EAGAIN && now_ms() < until)
-		usleep(TRY_MS * 1000);
-	if (err) {
-		rumpk_error("disk %s: the device cannot be used: %s", opt->name,
-			    why);
+	if (opt->former) {
+		take_over(v, opt->former);
+	} else if (open_first(v, opt)) {
 		hal_close(&v->hal);
 		return NULL;
 	}
-	v->limits = v->dev->limits;
 	if (!v->spec.block)
 		v->spec.block = v->limits.block;
-	memcpy(v->spec.id, v->dev->id, sizeof(v->spec.id));
 	v->hal.block = v->spec.block;
 	v->hal.info.capacity = v->limits.capacity;
 	v->hal.info.read_only = opt->read_only || v->limits.read_only;

@@ -179,12 +179,17 @@ struct window_record *window_map_record(int fd)
  * @record_fd: record
  * @length: of the window
  *
- * Return: 0 or -errno.
+ * Return: 0, or -errno: -ENODATA when its file has been truncated.
  */
 int window_map(struct window *w, int window_fd, int record_fd, uint64_t length)
 {
+	struct stat st;
 	int err;
 
+	if (fstat(window_fd, &st) < 0)
+		return -errno;
+	if ((uint64_t)st.st_size < length)
+		return -ENODATA;
 	w->record = window_map_record(record_fd);
 	if (!w->record)
 		return -errno;

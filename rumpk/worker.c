@@ -38,7 +38,7 @@ static void shed(const struct worker_seat *seat, const struct worker_plan *plan)
 {
 	const struct keeper_fds *f = plan->fds;
 	int keep[6 + 2 * IVSHMEM_MAX_VECTORS + KEEPER_MAX_DISKS +
-		 WORKER_MAX_INHERITED] = {
+		 WINDOW_MAX_DISKS + WORKER_MAX_INHERITED] = {
 		seat->link, seat->broker, f->window,
 		f->record,  f->authority, f->ledger,
 	};
@@ -50,6 +50,8 @@ static void shed(const struct worker_seat *seat, const struct worker_plan *plan)
 	n += f->nguest;
 	memcpy(keep + n, f->mem, f->nmem * sizeof(int));
 	n += f->nmem;
+	memcpy(keep + n, plan->witness, WINDOW_MAX_DISKS * sizeof(int));
+	n += WINDOW_MAX_DISKS;
 	memcpy(keep + n, plan->inherited, plan->ninherited * sizeof(int));
 	close_all_but(keep, n + plan->ninherited);
 }
@@ -65,6 +67,8 @@ static int take_seat(struct cell *c, const struct worker_plan *plan,
 	c->link.fd = seat->link;
 	c->broker = seat->broker;
 	c->guest = seat->guest;
+	c->successor = seat->number > 0;
+	memcpy(c->witness, plan->witness, sizeof(c->witness));
 	err = safety_fence(c->fds.ledger, FENCE_MS);
 	if (err < 0)
 		return failed("its predecessor is still there", err);
@@ -75,6 +79,11 @@ static int take_seat(struct cell *c, const struct worker_plan *plan,
 	c->ledger->stamps = stamps;
 	err = window_map(&c->window, c->fds.window, c->fds.record,
 			 plan->options->window);
+	if (err == -ENODATA) {
+		rumpk_error("worker: the window's file was truncated, and must have %llu bytes again",
+			    (unsigned long long)plan->options->window);
+		return EXIT_FAILED;
+	}
 	return err ? failed("window cannot be mapped", err) : 0;
 }
 

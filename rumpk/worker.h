@@ -19,6 +19,7 @@
  * @fds: memories and doorbells
  * @inherited: descriptors that rumpk was started with: a path can name one
  * @ninherited: of them
+ * @witness: of each image, image_witness(); -1: none
  * @again: also the first one finds a window that was served before
  */
 struct worker_plan {
@@ -26,6 +27,7 @@ struct worker_plan {
 	const struct keeper_fds *fds;
 	const int *inherited;
 	unsigned int ninherited;
+	const int *witness;
 	bool again;
 };
 

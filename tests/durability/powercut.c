@@ -5,6 +5,7 @@
  *	powercut LOG cuts DISK N           so many places to cut at, one a line
  *	powercut LOG image DISK CUT SEED FILE   of a copy of the image before
  *	powercut LOG lines DISK CUT        first line of each block written to DISK
+ *	powercut LOG lives DISK 0          how often service of DISK began
  *
  * CUT is a number of records: those before it have happened. An operation is on
  * the medium for certain when it had ended before a sync began that has ended
@@ -264,6 +265,17 @@ static void print_lines(unsigned int disk, size_t cut)
 	}
 }
 
+static void print_lives(unsigned int disk)
+{
+	size_t lives = 0;
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		lives += events[i].rec->type == OPLOG_DISK &&
+			 events[i].rec->disk == disk;
+	printf("%zu\n", lives);
+}
+
 static uint64_t number(const char *text)
 {
 	char *end;
@@ -289,16 +301,18 @@ int main(int argc, char **argv)
 	unsigned int disk = argc > 3 ? (unsigned int)number(argv[3]) : 0;
 
 	if (argc < 5)
-		errx(2, "usage: powercut LOG cuts|image|lines DISK ...");
+		errx(2, "usage: powercut LOG cuts|image|lines|lives DISK ...");
 	load(argv[1]);
 	match(disk);
 	if (!strcmp(what, "cuts"))
 		print_cuts(disk, number(argv[4]));
 	else if (!strcmp(what, "lines"))
 		print_lines(disk, place(argv[4]));
+	else if (!strcmp(what, "lives"))
+		print_lives(disk);
 	else if (!strcmp(what, "image") && argc == 7)
 		make_image(disk, place(argv[4]), number(argv[5]), argv[6]);
 	else
-		errx(2, "%s: must be cuts, image or lines", what);
+		errx(2, "%s: must be cuts, image, lines or lives", what);
 	return 0;
 }

@@ -12,15 +12,13 @@
 #       before the cut is there, whole
 #   20 of the images of each log are mounted by a guest, and used
 #
-# shellcheck source=tests/common.sh
-source "$(dirname "$0")/../common.sh"
+# shellcheck source=tests/durability/cut_lib.sh
+source "$(dirname "$0")/cut_lib.sh"
 
 readonly FILES=90 CUTS_OF_LOG=1000 MOUNTED_OF_LOG=20 MOUNTED_AT_ONCE=10
 planned power-cuts 200 10000
 readonly CUTS=$REPLY
 planned mounted-images 20 200
-powercut=$NEXUS_BUILD/tests/durability/powercut
-here=$NEXUS_TOP/tests/durability
 
 # record_log N: sets cuts to N places in it.
 record_log() {
@@ -31,34 +29,6 @@ record_log() {
 	no_kernel_complaint
 	mapfile -t cuts < <("$powercut" "$tmp/log" cuts 0 "$1")
 	((${#cuts[@]} == $1)) || fail "${#cuts[@]} cuts instead of $1"
-}
-
-# relied_on CUT: "HASH  NAME" of each file that has to be there.
-relied_on() {
-	"$powercut" "$tmp/log" lines 1 "$1" | awk '
-		$1 == "keep" { hash[$2] = $3 }
-		$1 == "gone" { delete hash[$2] }
-		END { for (name in hash) print hash[name] "  " name }'
-}
-
-# cut_image CUT SEED FILE
-cut_image() {
-	cp --sparse=always "$tmp/base" "$3"
-	"$powercut" "$tmp/log" image 0 "$1" "$2" "$3"
-}
-
-# judge CUT FILE: after recovery, as the host sees it.
-judge() {
-	rm -rf "$tmp/files"
-	mkdir "$tmp/files"
-	e2fsck -E journal_only -y "$2" >"$logs/e2fsck.log" 2>&1 || (($? == 1)) ||
-		fail "cut $1: the journal cannot be replayed"
-	e2fsck -fn "$2" >"$logs/e2fsck.log" 2>&1 || fail "cut $1: e2fsck finds fault"
-	debugfs -R "rdump / $tmp/files" "$2" >"$logs/debugfs.log" 2>&1
-	relied_on "$1" >"$tmp/relied"
-	[[ ! -s $tmp/relied ]] || (cd "$tmp/files" && sha256sum --quiet -c "$tmp/relied") ||
-		fail "cut $1: what was promised is not there"
-	relied=$((relied + $(wc -l <"$tmp/relied")))
 }
 
 # What a guest makes of them.
@@ -92,8 +62,7 @@ mount_images() {
 	ran mounted-images "$mounted"
 }
 
-truncate -s 24M "$tmp/base"
-mke2fs -q -F -t ext4 -b 1024 "$tmp/base"
+make_base
 seed=0 relied=0 mounted=0
 for ((done = 0; done < CUTS; done += ${#cuts[@]})); do
 	record_log $((CUTS - done < CUTS_OF_LOG ? CUTS - done : CUTS_OF_LOG))

@@ -15,12 +15,14 @@
  * @stale: requests dropped for their generation
  * @latches: of the channel
  * @dropped: a reset took requests back, nobody knows how many were consumed
+ * @anything: the host may have read anything, only its latches can be foretold
  */
 struct tally {
 	uint64_t status[NXBLK_S_COUNT];
 	uint64_t stale;
 	uint64_t latches;
 	bool dropped;
+	bool anything;
 };
 
 /**
@@ -40,6 +42,7 @@ extern const struct attack ring_attacks[];
 extern const struct attack race_attacks[];
 extern const struct attack handshake_attacks[];
 extern const struct attack memory_attacks[];
+extern const struct attack window_attacks[];
 
 void expect_status(struct channel *c, const struct nxblk_req *req,
 		   uint8_t status);

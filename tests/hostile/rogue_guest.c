@@ -97,7 +97,7 @@ static const struct attack *find(const char *name)
 {
 	static const struct attack *const groups[] = {
 		request_attacks,   ring_attacks,   race_attacks,
-		handshake_attacks, memory_attacks,
+		handshake_attacks, memory_attacks, window_attacks,
 	};
 	const struct attack *a;
 	unsigned int i;
@@ -112,6 +112,10 @@ static const struct attack *find(const char *name)
 static void print_tally(const struct channel *c)
 {
 	printf("expect: ");
+	if (tally.anything) {
+		printf("latches=%llu\n", (unsigned long long)tally.latches);
+		return;
+	}
 	if (!tally.dropped)
 		printf("requests=%llu ", (unsigned long long)c->requests);
 	printf("inval=%llu range=%llu unsupp=%llu perm=%llu ro=%llu ioerr=%llu stale=%llu latches=%llu\n",

@@ -23,6 +23,7 @@
 #include "rumpk/util.h"
 #include "sim_guest.h"
 #include "virtio_device.h"
+#include "worker_of.h"
 
 #define ALL (~0ull)
 #define DEPTH 64
@@ -33,6 +34,7 @@ static char socket_path[80];
 static char keeper_path[96];
 static char log_path[80];
 static char spec[128];
+static bool beside;
 static int listener;
 static pid_t pid;
 static bool served;
@@ -46,13 +48,20 @@ static struct sim_guest g;
 static void daemon_child(int ready)
 {
 	char number[16];
-	char *argv[] = { "rumpk",      "--socket", socket_path, "--disk", spec,
-			 "--ready-fd", number,	   "--op-log",	log_path, NULL };
+	char *argv[12] = { "rumpk", "--socket",	  socket_path, "--disk",
+			   spec,    "--ready-fd", number };
+	unsigned int n = 7;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(number, sizeof(number), "%d", ready);
-	if (!logged)
-		argv[7] = NULL;
+	if (logged) {
+		argv[n++] = "--op-log";
+		argv[n++] = log_path;
+	}
+	if (beside) {
+		argv[n++] = "--disk";
+		argv[n++] = "mem=1M";
+	}
 	execv("/proc/self/exe", argv);
 	_exit(1);
 }
@@ -115,7 +124,7 @@ static void start(void)
 	device_comes();
 	assert_int_equal(read(ready, &c, 1), 1);
 	close(ready);
-	assert_int_equal(sim_connect(&g, socket_path, 1, 2), 0);
+	assert_int_equal(sim_connect(&g, socket_path, 1 + beside, 2 + beside), 0);
 	assert_int_equal(sim_bind(&g, 0), 0);
 	assert_int_equal(sim_attach(&g, ALL, DEPTH), 0);
 }
@@ -129,6 +138,7 @@ static int setup(void **state)
 	snprintf(keeper_path, sizeof(keeper_path), "%s.keeper", socket_path);
 	snprintf(log_path, sizeof(log_path), "%s/log", dir);
 	logged = false;
+	beside = false;
 	snprintf(spec, sizeof(spec), "vhost=%s", device_path);
 	listener = unix_listen(device_path, SOCK_STREAM);
 	assert_true(listener >= 0);
@@ -384,6 +394,125 @@ static void comes_back_to_another(void **state)
 	assert_int_equal(daemon_wait(), 2);
 }
 
+static void follow(struct sim_guest *guest)
+{
+	assert_int_equal(sim_wait_offer(guest, 5000), 0);
+	sim_ack(guest, guest->offer.features, DEPTH);
+	assert_true(sim_wait_state(guest, ION_HOST_LIVE, 5000));
+}
+
+/* A disk beside the device's, which must not wait for anything of it. */
+static void start_beside(struct sim_guest *other)
+{
+	beside = true;
+	start();
+	*other = g;
+	assert_int_equal(sim_bind(other, 1), 0);
+	assert_int_equal(sim_attach(other, ALL, DEPTH), 0);
+	memset(sim_data(&g), 0x33, 4096);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, 0, 8, 0), NXBLK_S_OK);
+	memset(sim_data(other), 0x44, 4096);
+	assert_int_equal(sim_rw(other, NXBLK_OP_WRITE, 0, 8, 0), NXBLK_S_OK);
+}
+
+static void worker_dies(struct sim_guest *other)
+{
+	uint64_t until = now_ms() + 5000;
+
+	assert_int_equal(kill(worker_of(pid), SIGKILL), 0);
+	while (!ion_guest_lost(&other->end))
+		assert_true(now_ms() < until);
+	follow(other);
+	assert_int_equal(sim_rw(other, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
+	assert_int_equal(sim_data(other)[4095], 0x44);
+	assert_int_equal(sim_rw(other, NXBLK_OP_WRITE, 0, 8, 0), NXBLK_S_OK);
+}
+
+/* What it sent may still be written, and nothing says until when. */
+static void worker_dies_without_a_fence(void **state)
+{
+	struct nxblk_config config = { 0 };
+	struct sim_guest other;
+	int i;
+
+	start_beside(&other);
+	for (i = 0; i < 2; i++) {
+		worker_dies(&other);
+		follow(&g);
+		assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0),
+				 NXBLK_S_IOERR);
+		assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, 0, 8, 0),
+				 NXBLK_S_IOERR);
+		assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0),
+				 NXBLK_S_IOERR);
+		assert_int_equal(sim_info(&g, &config), NXBLK_S_OK);
+		assert_int_equal(config.capacity, BYTES / 512);
+	}
+	fcntl(listener, F_SETFL, O_NONBLOCK);
+	assert_int_equal(accept(listener, NULL, NULL), -1);
+	fcntl(listener, F_SETFL, 0);
+	device_dies();
+	assert_int_equal(kill(pid, SIGHUP), 0);
+	device_comes();
+	while (sim_rw(&g, NXBLK_OP_READ, 0, 8, 0) != NXBLK_S_OK)
+		usleep(1000);
+	assert_int_equal(sim_data(&g)[4095], 0x33);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, 0, 8, 0), NXBLK_S_OK);
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_OK);
+	assert_int_equal(sim_rw(&other, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
+}
+
+/* Another device is another disk, for an operator too. */
+static void worker_dies_and_another_device_comes(void **state)
+{
+	struct sim_guest other;
+	int i;
+
+	start_beside(&other);
+	worker_dies(&other);
+	follow(&g);
+	device_dies();
+	memcpy(dev.id, "another", 8);
+	assert_int_equal(kill(pid, SIGHUP), 0);
+	device_comes();
+	for (i = 0; i < 100; i++)
+		assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0),
+				 NXBLK_S_IOERR);
+}
+
+/* Its device does not come back for a while: nobody else waits for it. */
+static void worker_dies_with_a_fence(void **state)
+{
+	struct sim_guest other;
+
+	fence();
+	start_beside(&other);
+	device_dies();
+	worker_dies(&other);
+	assert_int_equal(sim_wait_offer(&g, 200), -ETIMEDOUT);
+	device_comes();
+	follow(&g);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
+	assert_int_equal(sim_data(&g)[4095], 0x33);
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_OK);
+	assert_int_equal(sim_rw(&other, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
+}
+
+static void worker_dies_and_no_device_comes(void **state)
+{
+	struct sim_guest other;
+
+	fence();
+	strcat(spec, ",reconnect=1");
+	start_beside(&other);
+	device_dies();
+	worker_dies(&other);
+	follow(&g);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_IOERR);
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_IOERR);
+	assert_int_equal(sim_rw(&other, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(int argc, char **argv)
@@ -402,6 +531,10 @@ int main(int argc, char **argv)
 		TEST(reopened_below_a_log),
 		TEST(comes_back_with_it),
 		TEST(comes_back_to_another),
+		TEST(worker_dies_without_a_fence),
+		TEST(worker_dies_and_another_device_comes),
+		TEST(worker_dies_with_a_fence),
+		TEST(worker_dies_and_no_device_comes),
 	};
 
 	if (argc > 1)

@@ -5,18 +5,24 @@
  */
 #include "unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "rumpk/oplog.h"
+#include "rumpk/util.h"
 
 #define BYTES 65536u
 #define DISK 3
 
 static int ended;
+static uint64_t log_end;
+static char path[32];
 
 static void op_done(struct hal_io *io)
 {
@@ -35,7 +41,7 @@ static struct hal *open_logged(int log)
 	below = hal_mem_open(fd, BYTES, false, 512, uuid);
 	close(fd);
 	assert_non_null(below);
-	hal = hal_log_open(below, log, DISK);
+	hal = hal_log_open(below, log, DISK, &log_end);
 	assert_non_null(hal);
 	assert_int_equal(hal->info.capacity, BYTES);
 	assert_memory_equal(hal->info.uuid, uuid, 16);
@@ -93,10 +99,12 @@ static void log_tells_all_in_order(void **state)
 {
 	uint8_t data[2048], found[2048];
 	int fd = temporary();
-	struct hal *hal = open_logged(fd);
+	struct hal *hal;
 	struct oplog_record rec;
 	off_t at = 0;
 
+	log_end = 0;
+	hal = open_logged(fd);
 	memset(data, 0x5a, sizeof(data));
 	data[600] = 7;
 	assert_int_equal(carry_out(hal, HAL_WRITE, data, 4096, 2048, true), 0);
@@ -132,6 +140,7 @@ static void log_that_is_full_ends_alone(void **state)
 	struct hal *hal;
 
 	assert_true(fd >= 0);
+	log_end = 0;
 	hal = open_logged(fd);
 	close(fd);
 	memset(data, 0x77, sizeof(data));
@@ -141,11 +150,159 @@ static void log_that_is_full_ends_alone(void **state)
 	hal_close(hal);
 }
 
+static void write_record(struct hal *hal, uint64_t offset)
+{
+	uint8_t data[1024];
+
+	memset(data, 0x11, sizeof(data));
+	assert_int_equal(carry_out(hal, HAL_WRITE, data, offset, 1024, false), 0);
+}
+
+/* A log in a file, of three records; how long it is. */
+static off_t make_log(void)
+{
+	int fd;
+	struct hal *hal;
+
+	strcpy(path, "/dev/shm/oplog-XXXXXX");
+	fd = mkstemp(path);
+	assert_int_equal(fcntl(fd, F_SETFL, O_APPEND), 0);
+	log_end = 0;
+	hal = open_logged(fd);
+	write_record(hal, 0);
+	hal_close(hal);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 32 + 32 + 1024 + 32);
+	assert_int_equal(log_end, 32 + 32 + 1024 + 32);
+	close(fd);
+	return (off_t)log_end;
+}
+
+static void append(size_t bytes)
+{
+	const struct oplog_record rec = {
+		.magic = OPLOG_MAGIC,
+		.type = OPLOG_BEGIN,
+		.op = HAL_WRITE,
+		.length = 4096,
+	};
+	uint8_t torn[2048] = { 0 };
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+	memcpy(torn, &rec, sizeof(rec));
+	assert_int_equal(write(fd, torn, bytes), bytes);
+	close(fd);
+}
+
+/* What follows can be read, and so can all before. */
+static void expect_whole(off_t before)
+{
+	struct hal *hal;
+	off_t at = before;
+	int fd = oplog_open(path, &log_end, true);
+	const uint64_t whole = log_end;
+
+	assert_true(fd >= 0);
+	assert_int_equal(whole, before);
+	hal = open_logged(fd);
+	hal_close(hal);
+	expect_record(fd, &at, OPLOG_DISK, 0, 0, 0, BYTES);
+	assert_int_equal(lseek(fd, 0, SEEK_END), at);
+	close(fd);
+	unlink(path);
+}
+
+/* A worker was killed while it wrote: of what came from it nobody has heard. */
+static void torn_record_is_cut_off(void **state)
+{
+	static const size_t torn[] = { 1, 31, 32, 33, 2048 };
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(torn); i++) {
+		off_t whole = make_log();
+
+		append(torn[i]);
+		expect_whole(whole);
+	}
+}
+
+/* Likewise by all of an earlier cell, of which nothing else is known. */
+static void torn_record_of_another_cell(void **state)
+{
+	static const size_t torn[] = { 1, 31, 32, 33, 2048 };
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(torn); i++) {
+		off_t whole = make_log();
+		int fd;
+
+		append(torn[i]);
+		log_end = 0;
+		fd = oplog_open(path, &log_end, false);
+		assert_true(fd >= 0);
+		close(fd);
+		expect_whole(whole);
+	}
+}
+
+static void what_is_no_log_is_left_alone(void **state)
+{
+	off_t whole = make_log();
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(pwrite(fd, "text", 4, 32), 4);
+	close(fd);
+	log_end = 0;
+	assert_int_equal(oplog_open(path, &log_end, false), -EINVAL);
+	assert_int_equal(truncate(path, whole - 1), 0);
+	log_end = (uint64_t)whole;
+	assert_int_equal(oplog_open(path, &log_end, true), -EINVAL);
+	assert_true(log_end == OPLOG_ENDED);
+	unlink(path);
+}
+
+/* A record that does not fit is the last of all disks' and of all workers'. */
+static void log_without_a_hole(void **state)
+{
+	struct rlimit all, limit;
+	off_t whole = make_log();
+	struct hal *hal;
+	int fd = oplog_open(path, &log_end, true);
+
+	(void)state;
+	assert_true(fd >= 0);
+	hal = open_logged(fd);
+	whole += 32;
+	log_end = (uint64_t)whole;
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &all);
+	limit = all;
+	limit.rlim_cur = (rlim_t)whole + 500;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	write_record(hal, 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+	assert_true(log_end == OPLOG_ENDED);
+	write_record(hal, 0);
+	assert_int_equal(hal_sync(hal), 0);
+	hal_close(hal);
+	assert_int_equal(lseek(fd, 0, SEEK_END), whole);
+	close(fd);
+	assert_int_equal(oplog_open(path, &log_end, true), -EINVAL);
+	assert_true(log_end == OPLOG_ENDED);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(log_tells_all_in_order),
 		cmocka_unit_test(log_that_is_full_ends_alone),
+		cmocka_unit_test(torn_record_is_cut_off),
+		cmocka_unit_test(torn_record_of_another_cell),
+		cmocka_unit_test(what_is_no_log_is_left_alone),
+		cmocka_unit_test(log_without_a_hole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -215,6 +216,61 @@ static void rights_do_not_come_back(void **state)
 	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_PERM);
 }
 
+/* A limit on its worker is what a full file system is: there, and one day gone. */
+static void room(rlim_t most)
+{
+	const struct rlimit limit = { most, RLIM_INFINITY };
+
+	assert_int_equal(prlimit(worker_of(daemon_pid), RLIMIT_FSIZE, &limit,
+				 NULL),
+			 0);
+}
+
+static void expect_byte(uint64_t lba, uint8_t byte)
+{
+	memset(sim_data(&g), ~byte, 4096);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, lba, 8, 0), NXBLK_S_OK);
+	assert_int_equal(sim_data(&g)[0], byte);
+	assert_memory_equal(sim_data(&g), sim_data(&g) + 1, 4095);
+}
+
+/* No room is an answer, not the end of a worker, and takes nothing else with it. */
+static void no_room_for_a_while(void **state)
+{
+	const uint64_t beyond = BYTES / 1024;
+	uint64_t generation;
+
+	(void)state;
+	start(disk);
+	assert_int_equal(sim_connect(&g, socket_path, 1, 2), 0);
+	assert_int_equal(sim_bind(&g, 0), 0);
+	assert_int_equal(sim_attach(&g, ALL, DEPTH), 0);
+	generation = g.end.generation;
+	memset(sim_data(&g), 0x61, 4096);
+	assert_int_equal(write_at(0), NXBLK_S_OK);
+	room(BYTES / 2);
+	memset(sim_data(&g), 0x62, 4096);
+	assert_int_equal(write_at(beyond), NXBLK_S_NOSPC);
+	assert_int_equal(write_at(beyond - 4), NXBLK_S_NOSPC);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, beyond, 8, NXBLK_REQ_FUA),
+			 NXBLK_S_NOSPC);
+	assert_int_equal(write_at(8), NXBLK_S_OK);
+	assert_int_equal(flush(), NXBLK_S_OK);
+	expect_byte(0, 0x61);
+	expect_byte(8, 0x62);
+	expect_byte(beyond + 8, 0);
+	room(RLIM_INFINITY);
+	memset(sim_data(&g), 0x63, 4096);
+	assert_int_equal(write_at(beyond), NXBLK_S_OK);
+	assert_int_equal(flush(), NXBLK_S_OK);
+	expect_byte(beyond, 0x63);
+	expect_byte(0, 0x61);
+	assert_int_equal(g.end.generation, generation);
+	assert_false(ion_guest_lost(&g.end));
+	assert_int_equal(end(SIGTERM), 0);
+	assert_int_equal(counter("nospc"), 3);
+}
+
 static int setup(void **state)
 {
 	int fd;
@@ -260,6 +316,7 @@ int main(void)
 		TEST(failed_sync_is_not_forgotten),
 		TEST(counters_stay_exact),
 		TEST(rights_do_not_come_back),
+		TEST(no_room_for_a_while),
 	};
 
 	sync_fails = mmap(NULL, sizeof(*sync_fails), PROT_READ | PROT_WRITE,

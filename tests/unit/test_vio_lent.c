@@ -350,6 +350,36 @@ static void closed_while_held(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* What a device has from an earlier process, this one does not know. */
+static void former_process(void **state)
+{
+	struct hal_virtio_former former = { .lost = false };
+
+	hal = hal_virtio_open(&opt);
+	assert_non_null(hal);
+	former.limits = *hal_virtio_limits(hal);
+	memcpy(former.id, hal_virtio_id(hal), VIRTIO_BLK_ID_BYTES);
+	hal_close(hal);
+	device_end();
+	opt.former = &former;
+	hal = hal_virtio_open(&opt);
+	assert_true(hal->lost);
+	assert_true(hal->waiting);
+	hal_poll(hal);
+	assert_true(hal->waiting);
+	hal_reopen(hal);
+	poll_until(is_back);
+	assert_false(hal->waiting);
+	hal_close(hal);
+	device_end();
+	/* Nobody else gets the window. */
+	opt.regions = 1;
+	hal = hal_virtio_open(&opt);
+	opt.regions = 2;
+	assert_true(hal->lost);
+	assert_false(hal->waiting);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +391,7 @@ int main(void)
 		TEST(mute_without_successor),
 		TEST(mute_with_successor),
 		TEST(closed_while_held),
+		TEST(former_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The disks of a cell: how they are opened, first and again. The first worker of a
+ * rumpk waits for what it is told to serve, and its failure is the user's to mend. A
+ * successor has a guest, and other disks besides: one that cannot be had is served
+ * as lost, and one on which the worker before may still have requests is not offered
+ * until these are over. Nothing else waits for it.
+ */
+#include "cell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "hal_virtio.h"
+#include "oplog.h"
+#include "unix.h"
+#include "util.h"
+
+#define MAX_DISCARD_SECTORS (256u << 11)
+#define MAX_WRITE_ZEROES_SECTORS (16u << 11)
+/* What another rumpk left, and patience with an end that is just happening. */
+#define LOCK_AGAIN_MS 10000u
+#define LOCK_FRESH_MS 500u
+#define DEVICE_MS 2000u
+
+static struct hal *open_mem(const struct cell *c, const struct disk_options *d,
+			    unsigned int nth, const uint8_t uuid[16])
+{
+	struct stat st;
+
+	if (nth >= c->fds.nmem || fstat(c->fds.mem[nth], &st) < 0 ||
+	    (uint64_t)st.st_size != d->size) {
+		rumpk_error("--disk mem=%llu: is another disk than the window was laid out for; end the guest first",
+			    (unsigned long long)d->size);
+		return NULL;
+	}
+	return hal_mem_open(c->fds.mem[nth], d->size, d->read_only, d->block,
+			    uuid);
+}
+
+static int open_late(void *arg, bool name, struct image *img)
+{
+	const struct cell_device *device = arg;
+
+	return broker_open(device->broker, device->number, name, img);
+}
+
+static struct hal *open_file(struct cell *c, const struct disk_options *d,
+			     unsigned int n, bool again)
+{
+	const struct ledger_disk *known = &c->ledger->disk[n];
+	struct hal_file_former former = {
+		.known = c->witness[n],
+		.capacity = known->capacity,
+		.lost = known->lost,
+		.open = open_late,
+		.arg = &c->device[n],
+	};
+	struct hal_file_options opt = {
+		.path = d->path,
+		.read_only = d->read_only,
+		.block = d->block,
+		.wait_ms = again ? LOCK_AGAIN_MS : LOCK_FRESH_MS,
+	};
+
+	if (c->successor) {
+		memcpy(former.uuid, c->window.record->disk[n].uuid,
+		       sizeof(former.uuid));
+		opt.former = &former;
+	}
+	return hal_file_open(&opt);
+}
+
+/* Does not wait, not even where too many wait already. */
+static int connect_device(void *arg)
+{
+	const struct cell_device *device = arg;
+
+	if (device->broker >= 0)
+		return broker_connect(device->broker, device->number);
+	return unix_connect(device->path, SOCK_STREAM | SOCK_NONBLOCK);
+}
+
+static bool may_zero_copy(const struct cell *c, const struct disk_options *d)
+{
+	return c->ram.base && d->data != DISK_BOUNCE && (d->rights & CSPACE_DMA);
+}
+
+static void former_device(const struct ledger_disk *known,
+			  struct hal_virtio_former *former)
+{
+	memset(former, 0, sizeof(*former));
+	former->limits = known->limits;
+	former->limits.capacity = known->capacity;
+	former->lost = known->lost;
+	memcpy(former->id, known->id, VIRTIO_BLK_ID_BYTES);
+}
+
+/*
+ * What an earlier process sent to a device may still be written, and without a
+ * fence nothing says when it is over: the guest must not send it again. A successor
+ * serves such a disk as lost; an operator who starts rumpk is told.
+ */
+static struct hal *open_vhost(struct cell *c, const struct disk_options *d,
+			      unsigned int n, bool again)
+{
+	struct hal_virtio_former former;
+	struct hal_virtio_options opt = {
+		.connect = connect_device,
+		.arg = &c->device[n],
+		.name = d->path,
+		.read_only = d->read_only,
+		.block = d->block,
+		.timeout_ms = DEVICE_MS,
+		.open_ms = again ? LOCK_AGAIN_MS : 0,
+		.fence = d->fence,
+		.reconnect_ms = 1000 * d->reconnect,
+		.region[0] = { c->fds.window, c->window.base,
+			       c->window.plan.hdr.length, false },
+		.regions = 1,
+	};
+
+	/* A device sees the guest's RAM only when it may move data there. */
+	if (may_zero_copy(c, d))
+		opt.region[opt.regions++] =
+			(struct hal_virtio_region){ c->ram.fd, c->ram.base,
+						    c->ram.length, true };
+	if (c->successor) {
+		former_device(&c->ledger->disk[n], &former);
+		opt.former = &former;
+	}
+	if (!again || d->fence || c->successor)
+		return hal_virtio_open(&opt);
+	rumpk_error("--disk vhost=%s: the device is not fenced against the former rumpk (fence=lock); end the guest first",
+		    d->path);
+	return NULL;
+}
+
+static struct hal *open_disk(struct cell *c, const struct disk_options *d,
+			     unsigned int n, unsigned int *mem, bool again,
+			     const uint8_t uuid[16])
+{
+	c->device[n].broker = c->broker;
+	c->device[n].number = n;
+	c->device[n].path = d->path;
+	if (d->vhost)
+		return open_vhost(c, d, n, again);
+	if (d->path)
+		return open_file(c, d, n, again);
+	return open_mem(c, d, (*mem)++, uuid);
+}
+
+static void ram_identity(const struct cell *c, const struct options *o,
+			 struct window_ram *id)
+{
+	struct stat st;
+
+	memset(id, 0, sizeof(*id));
+	if (!c->ram.base || fstat(c->ram.fd, &st) < 0)
+		return;
+	id->device = st.st_dev;
+	id->inode = st.st_ino;
+	id->machine = o->machine;
+}
+
+/* A guest that is there has the RAM that it had. */
+static int check_ram(const struct cell *c, const struct options *o, bool again)
+{
+	struct window_record *rec = c->window.record;
+	struct window_ram id;
+
+	ram_identity(c, o, &id);
+	if (again && memcmp(&id, &rec->ram, sizeof(id))) {
+		rumpk_error("--ram %s: not the RAM of the guest that is there; end the guest first",
+			    o->ram ? o->ram : "(none)");
+		return -EINVAL;
+	}
+	rec->ram = id;
+	return 0;
+}
+
+static void disk_identity(const struct valve_disk *disk,
+			  const struct disk_options *d,
+			  struct window_identity *id)
+{
+	memset(id, 0, sizeof(*id));
+	memcpy(id->uuid, disk->hal->info.uuid, 16);
+	id->block = d->block;
+	id->flags = (d->path ? 0 : WINDOW_DISK_MEM) |
+		    (d->read_only ? WINDOW_DISK_RO : 0) |
+		    (d->strict ? WINDOW_DISK_STRICT : 0);
+}
+
+static void disk_serial(struct nxblk_config *config, const char *serial)
+{
+	char text[2 * sizeof(config->uuid) + 1];
+	size_t i;
+
+	if (!*serial) {
+		for (i = 0; i < sizeof(config->uuid); i++)
+			snprintf(text + 2 * i, 3, "%02x", config->uuid[i]);
+		serial = text;
+	}
+	memcpy(config->serial, serial, strnlen(serial, sizeof(config->serial)));
+}
+
+static void disk_config(struct valve_disk *disk, const struct disk_options *d,
+			uint32_t rights, uint32_t max_sectors)
+{
+	struct nxblk_config *config = &disk->config;
+	bool read_only = disk->hal->info.read_only || !(rights & CSPACE_WRITE);
+
+	disk->strict = d->strict;
+	config->zero_copy_min = d->data == DISK_ZERO_COPY;
+	config->capacity = disk->hal->info.capacity >> NXBLK_SECTOR_SHIFT;
+	config->logical_block = d->block;
+	config->physical_block = NXBLK_MAX_BLOCK_SIZE;
+	config->max_sectors = max_sectors;
+	config->max_segments = NXBLK_MAX_SEGS;
+	if (disk->hal->info.max_segs && disk->hal->info.max_segs < NXBLK_MAX_SEGS)
+		config->max_segments = disk->hal->info.max_segs;
+	if (read_only)
+		config->flags |= NXBLK_CFG_READ_ONLY;
+	if (!d->strict) {
+		if (rights & CSPACE_DISCARD)
+			config->max_discard_sectors = MAX_DISCARD_SECTORS;
+		config->discard_granularity = NXBLK_MAX_BLOCK_SIZE;
+		config->max_write_zeroes_sectors = MAX_WRITE_ZEROES_SECTORS;
+		if (!read_only)
+			config->flags |= NXBLK_CFG_VOLATILE_CACHE;
+	}
+	memcpy(config->uuid, disk->hal->info.uuid, sizeof(config->uuid));
+	disk_serial(config, d->serial);
+}
+
+static uint32_t disk_rights(const struct cell *c, unsigned int n)
+{
+	const struct ion_dir_entry *dir = &c->window.plan.dir[n];
+	struct cspace_cap cap;
+
+	if (!cspace_lookup(&c->authority->cspace, dir->cap_slot, dir->kind,
+			   dir->instance, &cap))
+		return 0;
+	return cap.rights;
+}
+
+static int log_disks(struct cell *c, const struct options *o)
+{
+	uint64_t *end = &c->ledger->log_end;
+	unsigned int i;
+	int err = 0;
+	int fd;
+
+	if (!o->op_log)
+		return 0;
+	fd = oplog_open(o->op_log, end, c->successor);
+	if (fd < 0)
+		return *end == OPLOG_ENDED ? 0 : fd;
+	for (i = 0; i < c->count && !err; i++) {
+		c->disk[i].hal = hal_log_open(c->disk[i].hal, fd, i, end);
+		if (!c->disk[i].hal)
+			err = -EINVAL;
+	}
+	close_fd(&fd);
+	return err;
+}
+
+/* What a successor goes on from. */
+static void know_disk(struct cell *c, unsigned int i,
+		      const struct disk_options *d)
+{
+	struct ledger_disk *known = &c->ledger->disk[i];
+	const struct hal *hal = c->disk[i].hal;
+
+	known->capacity = hal->info.capacity;
+	known->lost = hal->lost;
+	if (!d->vhost)
+		return;
+	known->limits = *hal_virtio_limits(hal);
+	memcpy(known->id, hal_virtio_id(hal), VIRTIO_BLK_ID_BYTES);
+}
+
+/**
+ * disk_judge_witness - has a sync failed that nobody was told of
+ * @c: cell, whose ledger is still mapped
+ * @i: disk that nothing of the worker before can reach any more
+ *
+ * The kernel tells each open file description once that writing back has failed. A
+ * worker that dies may have been told; its successor's description is newer than
+ * the failure, and is not. The witness has lived all the time, and is asked in a way
+ * that writes nothing: it waits for one page at most.
+ */
+void disk_judge_witness(struct cell *c, unsigned int i)
+{
+	int err;
+
+	if (c->witness[i] < 0 || !c->disk[i].hal || c->disk[i].hal->lost ||
+	    c->disk[i].hal->waiting)
+		return;
+	if (sync_file_range(c->witness[i], 0, 1, SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
+		return;
+	err = errno;
+	if (err != EIO && err != ENOSPC)
+		return;
+	c->disk[i].sync_failed = true;
+	__atomic_store_n(&c->ledger->channel[i].sync_failed, 1, __ATOMIC_SEQ_CST);
+	rumpk_log(RUMPK_ERROR, (int)i,
+		  "data that the worker before had written was lost: %s; flushes fail until the image is reopened",
+		  strerror(err));
+}
+
+/**
+ * cell_open_disks - open, judge and fence all disks
+ * @c: configured cell, with its record and its safety state
+ * @o: command line
+ * @again: the window was served before: the disks must be the same
+ *
+ * Return: 0, or -errno after a message.
+ */
+int cell_open_disks(struct cell *c, const struct options *o, bool again)
+{
+	struct window_record *rec = c->window.record;
+	struct window_identity id;
+	unsigned int mem = 0;
+	unsigned int i;
+
+	if (check_ram(c, o, again))
+		return -EINVAL;
+	for (i = 0; i < c->count; i++) {
+		const struct disk_options *d = &o->disk[i];
+		struct valve_disk *disk = &c->disk[i];
+
+		disk->hal = open_disk(c, d, i, &mem, again, rec->disk[i].uuid);
+		if (!disk->hal)
+			return -EINVAL;
+		disk_identity(disk, d, &id);
+		if (again && memcmp(&id, &rec->disk[i], sizeof(id))) {
+			rumpk_error("disk %u is another one than the window was laid out for; end the guest first",
+				    i);
+			return -EINVAL;
+		}
+		rec->disk[i] = id;
+		disk_config(disk, d, disk_rights(c, i),
+			    c->window.plan.max_sectors);
+		disk->sync_failed = c->authority->sync_failed[i] ||
+				    c->ledger->channel[i].sync_failed;
+		disk->zero_copy = may_zero_copy(c, d);
+		know_disk(c, i, d);
+		disk_judge_witness(c, i);
+	}
+	return log_disks(c, o);
+}

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a worker's successor makes of disks that it cannot have, seen by a guest of
+ * two: the whole daemon, forked from here, so that its locks and its view of the
+ * kernel's errors are the ones below.
+ *
+ *   sim_guest --- window --- worker --+-- image 0: held, gone, damaged
+ *                              |      +-- image 1: must never notice
+ *                          supervisor --- keeper
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "rumpk/run.h"
+#include "rumpk/util.h"
+#include "sim_guest.h"
+#include "worker_of.h"
+
+#define ALL (~0ull)
+#define DEPTH 64
+#define BYTES (8u << 20)
+
+/**
+ * struct kernel - what this program's processes see of it
+ * @held: inode of which something that has no process holds the lock
+ * @lost: writing back has failed once, and only the dead were told
+ */
+struct kernel {
+	ino_t held;
+	int lost;
+};
+
+static char dir[64];
+static char socket_path[80];
+static char log_path[80];
+static char image[2][96];
+static char disk[2][128];
+static pid_t daemon_pid;
+static struct sim_guest g[2];
+static struct kernel *kernel;
+
+/* As for a request that the kernel still does for a dead process. */
+int flock(int fd, int operation)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && st.st_ino == kernel->held) {
+		errno = EWOULDBLOCK;
+		return -1;
+	}
+	return (int)syscall(SYS_flock, fd, operation);
+}
+
+/* A description is told of each error once. */
+int sync_file_range(int fd, off64_t offset, off64_t length, unsigned int flags)
+{
+	if (kernel->lost) {
+		kernel->lost = 0;
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_sync_file_range, fd, offset, length, flags);
+}
+
+static void daemon_child(int ready)
+{
+	char number[16];
+	char *argv[] = { "rumpk", "--socket", socket_path, "--ready-fd",
+			 number,  "--disk",   disk[0],	   "--disk",
+			 disk[1], NULL };
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	dup2(open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600), 2);
+	snprintf(number, sizeof(number), "%d", ready);
+	_exit(rumpk_run(9, argv));
+}
+
+static void attach_both(void)
+{
+	int i;
+
+	assert_int_equal(sim_connect(&g[0], socket_path, 2, 3), 0);
+	g[1] = g[0];
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(sim_bind(&g[i], (unsigned int)i), 0);
+		assert_int_equal(sim_attach(&g[i], ALL, DEPTH), 0);
+	}
+}
+
+static void start(void)
+{
+	int ready[2];
+	char c;
+
+	assert_int_equal(pipe(ready), 0);
+	daemon_pid = fork();
+	if (daemon_pid == 0) {
+		close(ready[0]);
+		daemon_child(ready[1]);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	attach_both();
+}
+
+static int end(int signal)
+{
+	int status;
+
+	kill(daemon_pid, signal);
+	assert_int_equal(waitpid(daemon_pid, &status, 0), daemon_pid);
+	daemon_pid = 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
+}
+
+static void follow(struct sim_guest *guest)
+{
+	assert_int_equal(sim_wait_offer(guest, 5000), 0);
+	sim_ack(guest, guest->offer.features, DEPTH);
+	assert_true(sim_wait_state(guest, ION_HOST_LIVE, 5000));
+}
+
+static void kill_worker(void)
+{
+	uint64_t until = now_ms() + 5000;
+	pid_t pid = worker_of(daemon_pid);
+
+	assert_true(pid > 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	while (!ion_guest_lost(&g[0].end) || !ion_guest_lost(&g[1].end))
+		assert_true(now_ms() < until);
+}
+
+static int write_to(struct sim_guest *guest, uint8_t with)
+{
+	memset(sim_data(guest), with, 4096);
+	return sim_rw(guest, NXBLK_OP_WRITE, 64, 8, 0);
+}
+
+static int flush(struct sim_guest *guest)
+{
+	return sim_simple(guest, NXBLK_OP_FLUSH, 0, 0, 0);
+}
+
+static void expect_byte(struct sim_guest *guest, uint8_t byte)
+{
+	memset(sim_data(guest), ~byte, 4096);
+	assert_int_equal(sim_rw(guest, NXBLK_OP_READ, 64, 8, 0), NXBLK_S_OK);
+	assert_int_equal(sim_data(guest)[0], byte);
+	assert_int_equal(sim_data(guest)[4095], byte);
+}
+
+/* Everything fails, above all what would be a promise. */
+static void expect_failed(struct sim_guest *guest)
+{
+	struct nxblk_config config;
+
+	assert_int_equal(write_to(guest, 9), NXBLK_S_IOERR);
+	assert_int_equal(sim_rw(guest, NXBLK_OP_READ, 64, 8, 0), NXBLK_S_IOERR);
+	assert_int_equal(flush(guest), NXBLK_S_IOERR);
+	assert_int_equal(sim_info(guest, &config), NXBLK_S_OK);
+	assert_int_equal(config.capacity, BYTES / 512);
+}
+
+/* SIGHUP, until the disk works: what it was, and new promises. */
+static void reopen(struct sim_guest *guest, uint8_t byte)
+{
+	uint64_t until = now_ms() + 5000;
+
+	assert_int_equal(kill(daemon_pid, SIGHUP), 0);
+	while (sim_rw(guest, NXBLK_OP_READ, 64, 8, 0) != NXBLK_S_OK)
+		assert_true(now_ms() < until);
+	expect_byte(guest, byte);
+	assert_int_equal(write_to(guest, byte), NXBLK_S_OK);
+	assert_int_equal(flush(guest), NXBLK_S_OK);
+}
+
+/* As the log has it; the first worker's included. */
+static unsigned int lines(const char *what)
+{
+	static char text[1 << 16];
+	int fd = open(log_path, O_RDONLY);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	unsigned int found = 0;
+	char *at = text;
+
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	while ((at = strstr(at, what))) {
+		found++;
+		at++;
+	}
+	return found;
+}
+
+static void await_line(const char *what)
+{
+	uint64_t until = now_ms() + 20000;
+
+	while (!lines(what)) {
+		assert_true(now_ms() < until);
+		usleep(5000);
+	}
+}
+
+static ino_t inode_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_ino;
+}
+
+/* Both have data, and disk 0 is held by nobody that could be named. */
+static void kill_with_fence(void)
+{
+	start();
+	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
+	assert_int_equal(write_to(&g[1], 2), NXBLK_S_OK);
+	kernel->held = inode_of(image[0]);
+	kill_worker();
+	follow(&g[1]);
+	expect_byte(&g[1], 2);
+	assert_int_equal(write_to(&g[1], 3), NXBLK_S_OK);
+	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
+}
+
+static void fence_keeps_no_other_waiting(void **state)
+{
+	(void)state;
+	kill_with_fence();
+	assert_int_equal(sim_wait_offer(&g[0], 200), -ETIMEDOUT);
+	kernel->held = 0;
+	follow(&g[0]);
+	expect_byte(&g[0], 1);
+	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
+	assert_int_equal(lines("error"), 0);
+	assert_int_equal(end(SIGTERM), 0);
+}
+
+/* However long it takes: what the kernel does for the dead has no bound. */
+static void fence_is_waited_for(void **state)
+{
+	(void)state;
+	kill_with_fence();
+	await_line("still waiting for the requests of the worker before");
+	assert_int_equal(ion_load_acquire(&g[0].end.theirs->state),
+			 ION_HOST_DOWN);
+	kill_worker();
+	follow(&g[1]);
+	assert_int_equal(sim_wait_offer(&g[0], 200), -ETIMEDOUT);
+	kernel->held = 0;
+	follow(&g[0]);
+	expect_byte(&g[0], 1);
+	assert_int_equal(write_to(&g[0], 4), NXBLK_S_OK);
+	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
+}
+
+/* Who has the lock may write: nothing is promised before an operator has looked. */
+static void strangers_lock(void **state)
+{
+	int fd;
+
+	(void)state;
+	kill_with_fence();
+	fd = open(image[0], O_RDWR | O_CLOEXEC);
+	assert_int_equal(syscall(SYS_flock, fd, LOCK_EX | LOCK_NB), 0);
+	kernel->held = 0;
+	follow(&g[0]);
+	expect_failed(&g[0]);
+	assert_int_equal(lines("in use by test_successor"), 1);
+	assert_int_equal(kill(daemon_pid, SIGHUP), 0);
+	await_line("not reopened");
+	expect_failed(&g[0]);
+	expect_byte(&g[1], 3);
+	close(fd);
+	expect_failed(&g[0]);
+	reopen(&g[0], 1);
+	expect_byte(&g[1], 3);
+	assert_int_equal(end(SIGTERM), 0);
+}
+
+/* The disk is the file that rumpk was started with, whatever it is called now. */
+static void names_do_not_matter(void **state)
+{
+	int fd;
+
+	(void)state;
+	start();
+	assert_int_equal(write_to(&g[0], 5), NXBLK_S_OK);
+	assert_int_equal(unlink(image[0]), 0);
+	kill_worker();
+	follow(&g[0]);
+	follow(&g[1]);
+	expect_byte(&g[0], 5);
+	fd = open(image[0], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(ftruncate(fd, BYTES), 0);
+	close(fd);
+	kill_worker();
+	follow(&g[0]);
+	follow(&g[1]);
+	expect_byte(&g[0], 5);
+	assert_int_equal(write_to(&g[0], 6), NXBLK_S_OK);
+	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
+	assert_int_equal(lines("error"), 0);
+	assert_int_equal(end(SIGTERM), 0);
+}
+
+/* Also once it could be served again: it was not for a while. */
+static void lost_until_an_operator_says(void **state)
+{
+	(void)state;
+	start();
+	assert_int_equal(write_to(&g[0], 7), NXBLK_S_OK);
+	assert_int_equal(write_to(&g[1], 8), NXBLK_S_OK);
+	assert_int_equal(truncate(image[0], BYTES - 1), 0);
+	kill_worker();
+	follow(&g[0]);
+	follow(&g[1]);
+	expect_failed(&g[0]);
+	expect_byte(&g[1], 8);
+	assert_int_equal(lines("has a size that is not a multiple of 512"), 1);
+	assert_int_equal(truncate(image[0], BYTES), 0);
+	kill_worker();
+	follow(&g[0]);
+	follow(&g[1]);
+	expect_failed(&g[0]);
+	expect_byte(&g[1], 8);
+	reopen(&g[0], 7);
+	kill_worker();
+	follow(&g[0]);
+	follow(&g[1]);
+	expect_byte(&g[0], 7);
+	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
+	assert_int_equal(end(SIGTERM), 0);
+}
+
+/* The guest's FLUSH goes again to a worker that was told of nothing. */
+static void sync_error_of_the_dead(void **state)
+{
+	(void)state;
+	start();
+	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
+	kernel->lost = 1;
+	kill_worker();
+	follow(&g[0]);
+	follow(&g[1]);
+	assert_int_equal(kernel->lost, 0);
+	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
+	assert_int_equal(sim_rw(&g[0], NXBLK_OP_WRITE, 64, 8, NXBLK_REQ_FUA),
+			 NXBLK_S_IOERR);
+	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
+	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
+	kill_worker();
+	follow(&g[0]);
+	follow(&g[1]);
+	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
+	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
+	assert_int_equal(lines("that the worker before had written was lost"), 1);
+}
+
+/* It comes with the fence: until then an error can still be made. */
+static void sync_error_behind_a_fence(void **state)
+{
+	(void)state;
+	kill_with_fence();
+	kernel->lost = 1;
+	kernel->held = 0;
+	follow(&g[0]);
+	assert_int_equal(kernel->lost, 0);
+	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
+	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
+}
+
+static int setup(void **state)
+{
+	int i;
+
+	(void)state;
+	memset(kernel, 0, sizeof(*kernel));
+	strcpy(dir, "/dev/shm/rumpk-unit-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(socket_path, sizeof(socket_path), "%s/s", dir);
+	snprintf(log_path, sizeof(log_path), "%s/log", dir);
+	for (i = 0; i < 2; i++) {
+		int fd;
+
+		snprintf(image[i], sizeof(image[i]), "%s/image%d", dir, i);
+		snprintf(disk[i], sizeof(disk[i]), "file=%s", image[i]);
+		fd = open(image[i], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		assert_int_equal(ftruncate(fd, BYTES), 0);
+		close(fd);
+	}
+	memset(g, 0, sizeof(g));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char keeper[96];
+	int i;
+
+	(void)state;
+	snprintf(keeper, sizeof(keeper), "%s.keeper", socket_path);
+	if (g[0].base)
+		sim_disconnect(&g[0]);
+	if (daemon_pid > 0)
+		end(SIGTERM);
+	for (i = 0; i < 500 && access(keeper, F_OK) == 0; i++)
+		usleep(10000);
+	unlink(log_path);
+	unlink(image[0]);
+	unlink(image[1]);
+	return rmdir(dir);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(fence_keeps_no_other_waiting),
+		TEST(fence_is_waited_for),
+		TEST(strangers_lock),
+		TEST(names_do_not_matter),
+		TEST(lost_until_an_operator_says),
+		TEST(sync_error_of_the_dead),
+		TEST(sync_error_behind_a_fence),
+	};
+
+	kernel = mmap(NULL, sizeof(*kernel), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return cmocka_run_group_tests_name("successor", tests, NULL, NULL);
+}
