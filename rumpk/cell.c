@@ -172,10 +172,9 @@ static void disk_serial(struct nxblk_config *config, const char *serial)
 }
 
 static void disk_config(struct valve_disk *disk, const struct disk_options *d,
-			uint32_t rights, uint32_t max_sectors)
+			uint32_t max_sectors)
 {
 	struct nxblk_config *config = &disk->config;
-	bool read_only = disk->hal->info.read_only || !(rights & CSPACE_WRITE);
 
 	disk->strict = d->strict;
 	config->zero_copy_min = d->data == DISK_ZERO_COPY;
@@ -186,29 +185,17 @@ static void disk_config(struct valve_disk *disk, const struct disk_options *d,
 	config->max_segments = NXBLK_MAX_SEGS;
 	if (disk->hal->info.max_segs && disk->hal->info.max_segs < NXBLK_MAX_SEGS)
 		config->max_segments = disk->hal->info.max_segs;
-	if (read_only)
+	if (disk->hal->info.read_only)
 		config->flags |= NXBLK_CFG_READ_ONLY;
 	if (!d->strict) {
-		if (rights & CSPACE_DISCARD)
-			config->max_discard_sectors = MAX_DISCARD_SECTORS;
+		config->max_discard_sectors = MAX_DISCARD_SECTORS;
 		config->discard_granularity = NXBLK_MAX_BLOCK_SIZE;
 		config->max_write_zeroes_sectors = MAX_WRITE_ZEROES_SECTORS;
-		if (!read_only)
+		if (!disk->hal->info.read_only)
 			config->flags |= NXBLK_CFG_VOLATILE_CACHE;
 	}
 	memcpy(config->uuid, disk->hal->info.uuid, sizeof(config->uuid));
 	disk_serial(config, d->serial);
-}
-
-static uint32_t disk_rights(const struct cell *c, unsigned int n)
-{
-	const struct ion_dir_entry *dir = &c->window.plan.dir[n];
-	struct cspace_cap cap;
-
-	if (!cspace_lookup(&c->authority->cspace, dir->cap_slot, dir->kind,
-			   dir->instance, &cap))
-		return 0;
-	return cap.rights;
 }
 
 static int open_op_log(const struct options *o, int *fd)
@@ -267,6 +254,7 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
 
 	if (check_ram(c, o, again))
 		return -EINVAL;
+	cell_take_notice(c);
 	for (i = 0; i < c->count; i++) {
 		const struct disk_options *d = &o->disk[i];
 		struct valve_disk *disk = &c->disk[i];
@@ -281,10 +269,9 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
 			return -EINVAL;
 		}
 		rec->disk[i] = id;
-		disk_config(disk, d, disk_rights(c, i),
-			    c->window.plan.max_sectors);
-		disk->sync_failed = c->authority->sync_failed[i] ||
-				    c->ledger->channel[i].sync_failed;
+		disk_config(disk, d, c->window.plan.max_sectors);
+		disk->config.capacity = cell_capacity(c, i);
+		disk->sync_failed = safety_latched(c->authority, c->ledger, i);
 		disk->zero_copy = may_zero_copy(c, d);
 	}
 	return log_disks(c, o);
@@ -333,6 +320,7 @@ static int channel_setup(struct cell *c, unsigned int i)
 	ch->end.vectors = c->fds.nguest;
 	ion_host_bind(&ch->end, c->window.base, dir);
 	v->cspace = &c->authority->cspace;
+	v->reopened = &c->authority->reopened[i];
 	v->account = &c->ledger->channel[i];
 	v->disk = &c->disk[i];
 	v->window = c->window.base;
@@ -391,17 +379,25 @@ int cell_start(struct cell *c, bool again)
 	}
 	guard_apply(c);
 	for (i = 0; i < c->count; i++) {
-		window_set_config(&c->window, i, &c->disk[i].config);
+		if (!c->guest)
+			c->ledger->channel[i].told = 0;
+		cell_show_disk(c, i);
 		channel_start(&c->channel[i]);
 	}
 	if (again)
 		window_restart(&c->window);
 	else
 		window_publish(&c->window, instance);
+	__atomic_store_n(&c->ledger->seen, c->seen, __ATOMIC_RELEASE);
 	return 0;
 }
 
-static void disk_resize(struct cell *c, unsigned int i)
+/**
+ * cell_resize_disk - look at a disk's size again, and let the guest know
+ * @c: cell
+ * @i: disk
+ */
+void cell_resize_disk(struct cell *c, unsigned int i)
 {
 	struct valve_disk *disk = &c->disk[i];
 	uint64_t before = disk->config.capacity;
@@ -409,11 +405,11 @@ static void disk_resize(struct cell *c, unsigned int i)
 
 	if (hal_resize(disk->hal))
 		return;
-	after = disk->hal->info.capacity >> NXBLK_SECTOR_SHIFT;
+	after = cell_capacity(c, i);
 	if (after == before)
 		return;
 	disk->config.capacity = after;
-	window_set_config(&c->window, i, &disk->config);
+	cell_show_disk(c, i);
 	rumpk_log(RUMPK_INFO, (int)i, "resized from %llu to %llu sectors",
 		  (unsigned long long)before, (unsigned long long)after);
 	channel_notify(&c->channel[i]);
@@ -434,11 +430,12 @@ void cell_disk_changed(struct cell *c, unsigned int i)
 
 	if (lost != disk->lost) {
 		disk->lost = lost;
+		c->ledger->channel[i].lost = lost;
 		disk->sync_failed = lost;
 		if (!lost)
 			rumpk_log(RUMPK_INFO, (int)i, "reopened");
 	}
-	disk_resize(c, i);
+	cell_resize_disk(c, i);
 }
 
 /**
@@ -453,7 +450,7 @@ void cell_reload(struct cell *c)
 		if (c->disk[i].hal->lost)
 			hal_reopen(c->disk[i].hal);
 		else
-			disk_resize(c, i);
+			cell_resize_disk(c, i);
 	}
 }
 

@@ -6,6 +6,8 @@
 #include "options.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,6 +143,49 @@ int parse_cap(const char *text, struct disk_options *d)
 	return text[n] ? parse_range(text + n + 1, d) : 0;
 }
 
+/**
+ * format_cap - write a capability as parse_cap() reads it
+ * @d: rights, first and last
+ * @text: filled
+ * @length: of @text, at least PARSE_CAP_BYTES
+ */
+void format_cap(const struct disk_options *d, char *text, size_t length)
+{
+	char range[48] = "";
+
+	if (!(d->rights & CSPACE_READ)) {
+		snprintf(text, length, "none");
+		return;
+	}
+	if (d->first || d->last != UINT64_MAX)
+		snprintf(range, sizeof(range), ":%" PRIu64 "-%" PRIu64,
+			 d->first, d->last);
+	snprintf(text, length, "r%s%s%s%s", d->rights & CSPACE_WRITE ? "w" : "",
+		 d->rights & CSPACE_DISCARD ? "d" : "",
+		 d->rights & CSPACE_DMA ? "m" : "", range);
+}
+
+/**
+ * parse_disk_number - read which disk is meant
+ * @text: "N" or "nxblkN"
+ * @disks: that there are
+ * @n: filled on success
+ *
+ * Return: 0, or -EINVAL when there is no such disk.
+ */
+int parse_disk_number(const char *text, unsigned int disks, unsigned int *n)
+{
+	static const char prefix[] = "nxblk";
+	uint64_t v;
+
+	if (strncmp(text, prefix, sizeof(prefix) - 1) == 0)
+		text += sizeof(prefix) - 1;
+	if (parse_u64(text, &v) || v >= disks)
+		return -EINVAL;
+	*n = (unsigned int)v;
+	return 0;
+}
+
 /* Take the text up to the next single comma; two commas stand for one. */
 static char *next_item(const char **text)
 {
@@ -232,10 +277,8 @@ static int item_serial(const char *value, struct disk_options *d)
 
 static int item_cap(const char *value, struct disk_options *d)
 {
-	if (parse_cap(value, d))
-		return bad(value,
-			   "cap must be none or r[m]|rw[d][m][:FIRST-LAST], as in rw:0-2047");
-	return 0;
+	d->capped = true;
+	return parse_cap(value, d) ? bad(value, "cap " PARSE_CAP_RIGHT) : 0;
 }
 
 static int item_data(const char *value, struct disk_options *d)

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "caps_file.h"
 #include "hal.h"
 #include "place.h"
 #include "shed.h"
@@ -276,6 +277,28 @@ static int served(void *arg)
 	return status;
 }
 
+/* A file with a fault changes nothing. */
+static void reload_caps(void *arg)
+{
+	static struct caps caps;
+	const struct service *s = arg;
+	char text[PARSE_CAP_BYTES];
+	unsigned int i;
+
+	if (caps_read(s->o->caps, s->o->disks, &caps)) {
+		rumpk_error("--caps %s: what was granted before stays",
+			    s->o->caps);
+		return;
+	}
+	for (i = 0; i < s->o->disks; i++) {
+		if (!safety_regrant(s->authority, i, &caps.disk[i]))
+			continue;
+		format_cap(&caps.disk[i], text, sizeof(text));
+		rumpk_log(RUMPK_INFO, (int)i, "--caps %s: capability now %s",
+			  s->o->caps, text);
+	}
+}
+
 static int supervise(struct service *s)
 {
 	const struct worker_plan work = {
@@ -291,6 +314,8 @@ static int supervise(struct service *s)
 		.work_arg = &work,
 		.served = served,
 		.served_arg = s,
+		.reload = s->o->caps ? reload_caps : NULL,
+		.reload_arg = s,
 		.link = &s->link,
 		.broker = &broker,
 		.authority = s->authority,

@@ -51,6 +51,7 @@ enum {
  * @left: what the one before had under way
  * @quick: quick deaths in a row
  * @missed: bits of signals for the next worker that serves
+ * @told: of the authority's changes
  * @ticks_ms: when the last tick was
  * @seen: progress at the last tick
  * @still: ticks without progress
@@ -75,6 +76,7 @@ struct supervisor {
 	struct safety_load left;
 	unsigned int quick;
 	uint32_t missed;
+	uint64_t told;
 	uint64_t ticks_ms;
 	uint64_t seen;
 	unsigned int still;
@@ -155,21 +157,23 @@ static int fork_worker(struct supervisor *s)
 
 	if (err)
 		return err;
-	s->worker = fork();
-	err = s->worker < 0 ? -errno : 0;
-	if (s->worker == 0) {
+	s->link = link[0];
+	s->broker = broker[0];
+	/* Before it can say anything: its word comes before its end. */
+	err = watch(s, s->link, TAG_WORKER);
+	if (!err)
+		err = watch(s, s->broker, TAG_BROKER);
+	if (!err) {
+		s->worker = fork();
+		err = s->worker < 0 ? -errno : 0;
+	}
+	if (!err && s->worker == 0) {
 		close(link[0]);
 		close(broker[0]);
 		be_worker(s, link[1], broker[1], parent);
 	}
 	close(link[1]);
 	close(broker[1]);
-	s->link = link[0];
-	s->broker = broker[0];
-	if (!err)
-		err = watch(s, s->link, TAG_WORKER);
-	if (!err)
-		err = watch(s, s->broker, TAG_BROKER);
 	return err;
 }
 
@@ -299,6 +303,25 @@ static void pass_on_missed(struct supervisor *s)
 	s->missed = 0;
 }
 
+static void on_reload(struct supervisor *s)
+{
+	if (s->plan->reload)
+		s->plan->reload(s->plan->reload_arg);
+	pass_on(s, SIGHUP);
+}
+
+/* A worker that finds no word looks by itself, when it comes round. */
+static void tell_changes(struct supervisor *s)
+{
+	const uint32_t word = WORKER_LOOK;
+
+	if (s->told == s->plan->authority->changes)
+		return;
+	s->told = s->plan->authority->changes;
+	if (s->link >= 0)
+		send(s->link, &word, sizeof(word), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* An end that was asked for is known before the worker's is looked at. */
 static void on_signals(struct supervisor *s)
 {
@@ -308,8 +331,10 @@ static void on_signals(struct supervisor *s)
 	while (read(s->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			child = true;
-		else if (info.ssi_signo == SIGHUP || info.ssi_signo == SIGUSR1)
-			pass_on(s, (int)info.ssi_signo);
+		else if (info.ssi_signo == SIGHUP)
+			on_reload(s);
+		else if (info.ssi_signo == SIGUSR1)
+			pass_on(s, SIGUSR1);
 		else
 			on_stop(s);
 	}
@@ -496,6 +521,7 @@ int supervisor_run(const struct supervisor_plan *plan)
 		.link = -1,
 		.broker = -1,
 		.guest = plan->link->guest,
+		.told = plan->authority->changes,
 	};
 	struct epoll_event ev;
 
@@ -511,6 +537,7 @@ int supervisor_run(const struct supervisor_plan *plan)
 		/* One at a time: what one does away with has no other event. */
 		if (!s.done && epoll_wait(s.epoll, &ev, 1, time_left(&s)) == 1)
 			event(&s, ev.data.u32);
+		tell_changes(&s);
 	}
 	kill_worker(&s);
 	close_fd(&s.epoll);
