@@ -34,11 +34,13 @@ struct cell_device {
  * struct cell_notice - what a disk goes by of what the authority says
  * @rights: CSPACE_*; 0: no capability
  * @reopened: as in &struct authority
+ * @sized: as in &struct authority
  * @limit: as in &struct authority
  */
 struct cell_notice {
 	uint32_t rights;
 	uint32_t reopened;
+	uint32_t sized;
 	uint64_t limit;
 };
 

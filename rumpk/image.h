@@ -26,6 +26,7 @@ struct image {
 int image_open(struct image *img, const char *path, bool read_only,
 	       uint32_t block, unsigned int wait_ms);
 int image_size(int fd, uint32_t block, uint64_t *size, const char **why);
+void image_identity(int fd, uint8_t uuid[16]);
 int image_lock(int fd, bool read_only, unsigned int wait_ms);
 void image_holder(int fd, char *text, unsigned int length);
 

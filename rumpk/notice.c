@@ -33,6 +33,7 @@ void cell_take_notice(struct cell *c)
 	for (i = 0; i < c->count; i++) {
 		c->notice[i].rights = disk_rights(c, i);
 		c->notice[i].reopened = a->reopened[i];
+		c->notice[i].sized = a->sized[i];
 		c->notice[i].limit = a->limit[i];
 	}
 }
@@ -91,10 +92,11 @@ static void disk_look(struct cell *c, unsigned int i)
 
 	now->rights = disk_rights(c, i);
 	now->reopened = __atomic_load_n(&a->reopened[i], __ATOMIC_RELAXED);
+	now->sized = __atomic_load_n(&a->sized[i], __ATOMIC_RELAXED);
 	now->limit = __atomic_load_n(&a->limit[i], __ATOMIC_RELAXED);
 	if (now->reopened != was.reopened)
 		disk_reopen(c, i);
-	if (now->limit != was.limit)
+	if (now->limit != was.limit || now->sized != was.sized)
 		cell_resize_disk(c, i);
 	if (now->rights != was.rights) {
 		cell_show_disk(c, i);

@@ -29,6 +29,7 @@ enum {
 	OPT_PID_FILE,
 	OPT_OP_LOG,
 	OPT_CAPS,
+	OPT_CONTROL,
 	OPT_RAM,
 	OPT_QMP,
 	OPT_PRINT_QEMU_ARGS,
@@ -47,6 +48,7 @@ static const struct option long_options[] = {
 	{ "pid-file", required_argument, NULL, OPT_PID_FILE },
 	{ "op-log", required_argument, NULL, OPT_OP_LOG },
 	{ "caps", required_argument, NULL, OPT_CAPS },
+	{ "control", required_argument, NULL, OPT_CONTROL },
 	{ "ram", required_argument, NULL, OPT_RAM },
 	{ "qmp", required_argument, NULL, OPT_QMP },
 	{ "print-qemu-args", no_argument, NULL, OPT_PRINT_QEMU_ARGS },
@@ -82,6 +84,7 @@ static const char help[] =
 	"  --caps FILE         what the guest may do, instead of cap=: lines of the number\n"
 	"                      of a disk and a CAP; a disk that FILE does not name gets\n"
 	"                      nothing; # begins a comment. SIGHUP reads it again\n"
+	"  --control PATH      unix socket for rumpkctl\n"
 	"  --window SIZE       shared memory, a power of two from 4M to 1T (16M)\n"
 	"  --window-file PATH  put the window into this file and not into a memfd\n"
 	"  --ram PATH[,machine=q35|pc|virt]\n"
@@ -209,6 +212,20 @@ static int set_qmp(struct options *o, const char *value)
 	return -EINVAL;
 }
 
+static int set_control(struct options *o, const char *value)
+{
+	int most = unix_path_ok(value, "");
+
+	if (!*value)
+		return wrong("control", "''", "must be a path");
+	o->control = value;
+	if (!most)
+		return 0;
+	rumpk_error("--control %s: path too long, must have at most %d bytes",
+		    value, most);
+	return -EINVAL;
+}
+
 static int set_window(struct options *o, const char *value)
 {
 	if (parse_size(value, &o->window) || o->window < ION_WINDOW_MIN ||
@@ -268,6 +285,8 @@ static int set_option(struct options *o, int opt, const char *value)
 		return set_path(&o->op_log, "op-log", value);
 	case OPT_CAPS:
 		return set_path(&o->caps, "caps", value);
+	case OPT_CONTROL:
+		return set_control(o, value);
 	case OPT_DISK:
 		return add_disk(o, value);
 	case OPT_LOG_LEVEL:

@@ -13,6 +13,7 @@
 #include "ram.h"
 
 #define OPTIONS_MAX_DISKS 16u
+#define OPTIONS_DISK_MAX (1ull << 50)
 #define OPTIONS_SERIAL_BYTES 40u
 
 /**
@@ -84,6 +85,7 @@ enum options_action {
  * @pid_file: --pid-file, or NULL
  * @op_log: --op-log, or NULL
  * @caps: --caps, or NULL
+ * @control: --control, or NULL
  * @ram: --ram, or NULL
  * @machine: of --ram
  * @qmp: --qmp, or NULL
@@ -101,6 +103,7 @@ struct options {
 	const char *pid_file;
 	const char *op_log;
 	const char *caps;
+	const char *control;
 	char *ram;
 	enum ram_machine machine;
 	char *qmp;

@@ -16,7 +16,6 @@
 #include "cspace.h"
 #include "util.h"
 
-#define DISK_MAX (1ull << 50)
 #define RECONNECT_MAX 86400u
 #define RECONNECT_DEFAULT 60u
 
@@ -241,7 +240,7 @@ static int item_backend(const char *item, struct disk_options *d)
 	}
 	if (strncmp(item, "mem=", 4) == 0) {
 		if (parse_size(item + 4, &d->size) || !d->size ||
-		    d->size > DISK_MAX)
+		    d->size > OPTIONS_DISK_MAX)
 			return bad(item,
 				   "must be a size above 0 and up to 1024T, as in mem=64M");
 		return 0;

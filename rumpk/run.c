@@ -36,6 +36,7 @@
  * @record: mapped
  * @authority: mapped
  * @ledger: mapped
+ * @control: socket, or NULL
  * @again: a keeper was there
  * @pid_written: --pid-file is ours
  * @inherited: descriptors that this process was started with
@@ -49,6 +50,7 @@ struct service {
 	struct window_record *record;
 	struct authority *authority;
 	struct ledger *ledger;
+	struct control *control;
 	bool again;
 	bool pid_written;
 	int inherited[WORKER_MAX_INHERITED];
@@ -299,6 +301,21 @@ static void reload_caps(void *arg)
 	}
 }
 
+static int open_control(struct service *s)
+{
+	const struct control_cell cell = {
+		.o = s->o,
+		.a = s->authority,
+		.l = s->ledger,
+		.record = s->record,
+	};
+
+	if (!s->o->control)
+		return 0;
+	s->control = control_open(s->o->control, &cell);
+	return s->control ? 0 : EXIT_USAGE;
+}
+
 static int supervise(struct service *s)
 {
 	const struct worker_plan work = {
@@ -320,6 +337,7 @@ static int supervise(struct service *s)
 		.broker = &broker,
 		.authority = s->authority,
 		.ledger = s->ledger,
+		.control = s->control,
 		.silent_ms = SUPERVISOR_SILENT_MS,
 	};
 	unsigned int i;
@@ -353,6 +371,7 @@ static void release(struct service *s)
 	if (s->o->window_file && s->fds.window >= 0 && s->link.fd < 0)
 		unlink(s->o->window_file);
 	place_release(&s->place);
+	control_close(s->control);
 	safety_unmap(s->authority, sizeof(*s->authority));
 	safety_unmap(s->ledger, sizeof(*s->ledger));
 	if (s->record)
@@ -379,6 +398,8 @@ static int serve(const struct options *o)
 	s.ninherited = open_descriptors(s.inherited, WORKER_MAX_INHERITED);
 	status = prepare(&s);
 
+	if (!status)
+		status = open_control(&s);
 	if (!status)
 		status = supervise(&s);
 	if (s.pid_written)

@@ -44,6 +44,7 @@ struct safety_header {
  * @cspace: capabilities
  * @changes: counts what workers are to take notice of
  * @limit: by disk: most sectors that may be offered, while it shrinks; 0: no limit
+ * @sized: by disk: how often its size was changed
  * @sync_failed: by disk: data may be lost, until somebody reopens it
  * @reopened: by disk: how often somebody did. A worker's latch names the count that it
  *	belongs to, so that one of before is not taken for a new one
@@ -53,6 +54,7 @@ struct authority {
 	struct cspace cspace;
 	uint64_t changes;
 	uint64_t limit[WINDOW_MAX_DISKS];
+	uint32_t sized[WINDOW_MAX_DISKS];
 	uint32_t sync_failed[WINDOW_MAX_DISKS];
 	uint32_t reopened[WINDOW_MAX_DISKS];
 };

@@ -34,6 +34,7 @@ enum {
 	TAG_KEEPER,
 	TAG_WORKER,
 	TAG_BROKER,
+	TAG_CONTROL,
 };
 
 /**
@@ -471,6 +472,28 @@ static int time_left(const struct supervisor *s)
 	return due > now ? (int)(due - now) : 0;
 }
 
+/* The control socket has a turn, however little, after each event of another. */
+static void control(struct supervisor *s)
+{
+	const struct control_now now = {
+		.worker = s->worker,
+		.started = s->started,
+		.guest = s->guest,
+	};
+
+	if (s->plan->control)
+		control_turn(s->plan->control, &now);
+	tell_changes(s);
+}
+
+static int time_to_sleep(const struct supervisor *s)
+{
+	int left = time_left(s);
+	int other = s->plan->control ? control_timeout(s->plan->control) : -1;
+
+	return other >= 0 && other < left ? other : left;
+}
+
 static void event(struct supervisor *s, uint32_t tag)
 {
 	if (tag == TAG_SIGNAL)
@@ -527,7 +550,8 @@ int supervisor_run(const struct supervisor_plan *plan)
 
 	s.signals = block_signals();
 	s.epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (s.signals < 0 || s.epoll < 0 || watch(&s, s.signals, TAG_SIGNAL)) {
+	if (s.signals < 0 || s.epoll < 0 || watch(&s, s.signals, TAG_SIGNAL) ||
+	    (plan->control && watch(&s, control_fd(plan->control), TAG_CONTROL))) {
 		rumpk_error("cannot wait for events: %s", strerror(errno));
 		end(&s, EXIT_FAILED);
 	}
@@ -535,9 +559,9 @@ int supervisor_run(const struct supervisor_plan *plan)
 	while (!s.done) {
 		on_time(&s);
 		/* One at a time: what one does away with has no other event. */
-		if (!s.done && epoll_wait(s.epoll, &ev, 1, time_left(&s)) == 1)
+		if (!s.done && epoll_wait(s.epoll, &ev, 1, time_to_sleep(&s)) == 1)
 			event(&s, ev.data.u32);
-		tell_changes(&s);
+		control(&s);
 	}
 	kill_worker(&s);
 	close_fd(&s.epoll);

@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "broker.h"
+#include "control.h"
 #include "keeper.h"
 #include "safety.h"
 
@@ -58,6 +59,7 @@ struct worker_seat {
  * @broker: what workers may connect to
  * @authority: mapped to be changed
  * @ledger: mapped
+ * @control: control socket, or NULL
  * @silent_ms: how long a worker may be silent
  */
 struct supervisor_plan {
@@ -71,6 +73,7 @@ struct supervisor_plan {
 	const struct broker *broker;
 	struct authority *authority;
 	struct ledger *ledger;
+	struct control *control;
 	unsigned int silent_ms;
 };
 
