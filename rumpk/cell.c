@@ -70,6 +70,7 @@ static int channel_setup(struct cell *c, unsigned int i)
 	ch->end.vectors = c->fds.nguest;
 	ion_host_bind(&ch->end, c->window.base, dir);
 	v->cspace = &c->authority->cspace;
+	v->reopened = &c->authority->reopened[i];
 	v->account = &c->ledger->channel[i];
 	v->disk = &c->disk[i];
 	v->window = c->window.base;
@@ -128,7 +129,9 @@ int cell_start(struct cell *c, bool again)
 	}
 	guard_apply(c);
 	for (i = 0; i < c->count; i++) {
-		window_set_config(&c->window, i, &c->disk[i].config);
+		if (!c->guest)
+			c->ledger->channel[i].told = 0;
+		cell_show_disk(c, i);
 		if (c->disk[i].hal->waiting)
 			channel_wait(&c->channel[i]);
 		else
@@ -138,10 +141,16 @@ int cell_start(struct cell *c, bool again)
 		window_restart(&c->window);
 	else
 		window_publish(&c->window, instance);
+	__atomic_store_n(&c->ledger->seen, c->seen, __ATOMIC_RELEASE);
 	return 0;
 }
 
-static void disk_resize(struct cell *c, unsigned int i)
+/**
+ * cell_resize_disk - look at a disk's size again, and let the guest know
+ * @c: cell
+ * @i: disk
+ */
+void cell_resize_disk(struct cell *c, unsigned int i)
 {
 	struct valve_disk *disk = &c->disk[i];
 	uint64_t before = disk->config.capacity;
@@ -149,12 +158,12 @@ static void disk_resize(struct cell *c, unsigned int i)
 
 	if (hal_resize(disk->hal))
 		return;
-	after = disk->hal->info.capacity >> NXBLK_SECTOR_SHIFT;
+	after = cell_capacity(c, i);
 	if (after == before)
 		return;
 	disk->config.capacity = after;
 	c->ledger->disk[i].capacity = disk->hal->info.capacity;
-	window_set_config(&c->window, i, &disk->config);
+	cell_show_disk(c, i);
 	rumpk_log(RUMPK_INFO, (int)i, "resized from %llu to %llu sectors",
 		  (unsigned long long)before, (unsigned long long)after);
 	channel_notify(&c->channel[i]);
@@ -187,11 +196,12 @@ void cell_disk_changed(struct cell *c, unsigned int i)
 	if (lost != disk->lost) {
 		disk->lost = lost;
 		disk->sync_failed = lost;
-		c->ledger->disk[i].lost = lost;
+		__atomic_store_n(&c->ledger->disk[i].lost, lost,
+				 __ATOMIC_RELAXED);
 		if (!lost)
 			rumpk_log(RUMPK_INFO, (int)i, "reopened");
 	}
-	disk_resize(c, i);
+	cell_resize_disk(c, i);
 	if (c->channel[i].end.state == ION_HOST_DOWN && !disk->hal->waiting)
 		disk_offer(c, i);
 }
@@ -208,7 +218,7 @@ void cell_reload(struct cell *c)
 		if (c->disk[i].hal->lost)
 			hal_reopen(c->disk[i].hal);
 		else
-			disk_resize(c, i);
+			cell_resize_disk(c, i);
 	}
 }
 

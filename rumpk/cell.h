@@ -31,6 +31,20 @@ struct cell_device {
 };
 
 /**
+ * struct cell_notice - what a disk goes by of what the authority says
+ * @rights: CSPACE_*; 0: no capability
+ * @reopened: as in &struct authority
+ * @sized: as in &struct authority
+ * @limit: as in &struct authority
+ */
+struct cell_notice {
+	uint32_t rights;
+	uint32_t reopened;
+	uint32_t sized;
+	uint64_t limit;
+};
+
+/**
  * struct cell - a cell
  * @window: shared with the guest
  * @fds: what the keeper holds as well
@@ -42,6 +56,8 @@ struct cell_device {
  *	0: it has not
  * @broker: to the supervisor, broker_connect(); -1: none
  * @authority: what the guest may do
+ * @seen: of @authority->changes: what was taken notice of
+ * @notice: of each disk, what was
  * @ledger: what outlives this process
  * @successor: a worker of this supervisor has served before
  * @witness: of each image, image_witness(), the supervisor's; -1: none
@@ -68,6 +84,8 @@ struct cell {
 	uint64_t stopped;
 	int broker;
 	const struct authority *authority;
+	uint64_t seen;
+	struct cell_notice notice[WINDOW_MAX_DISKS];
 	struct ledger *ledger;
 	bool successor;
 	int witness[WINDOW_MAX_DISKS];
@@ -93,12 +111,18 @@ int cell_finish(struct cell *c);
 void cell_release(struct cell *c);
 void cell_disk_changed(struct cell *c, unsigned int i);
 void cell_reload(struct cell *c);
+void cell_resize_disk(struct cell *c, unsigned int i);
 void cell_print_stats(const struct cell *c);
 int cell_open_ram(struct cell *c, const struct options *o);
 uint32_t cell_in_flight(const struct cell *c);
 
 int cell_open_disks(struct cell *c, const struct options *o, bool again);
 void disk_judge_witness(struct cell *c, unsigned int i);
+
+void cell_take_notice(struct cell *c);
+uint64_t cell_capacity(const struct cell *c, unsigned int i);
+void cell_show_disk(struct cell *c, unsigned int i);
+void cell_look(struct cell *c);
 
 int guard_again(struct cell *c);
 void guard_guest_came(struct cell *c);

@@ -186,6 +186,8 @@ bool channel_step(struct cell_channel *ch)
 	}
 	if (ch->end.state == ION_HOST_LIVE && channel_consume(ch))
 		progress = true;
+	if (ch->valve.account->state != ch->end.state)
+		ch->valve.account->state = ch->end.state;
 	return progress;
 }
 

@@ -38,20 +38,19 @@ struct cspace_cap {
 
 /**
  * struct cspace_slot - one slot
- * @cap: what it allows, while it is valid
- * @granted: epoch in which it was granted; 0: never
- * @current: epoch that it must have been granted in to be valid; one store
- *	here revokes the slot
+ * @cap: two places; what the slot allows is in one of them, a change is written to
+ *	the other
+ * @state: which one, whether it is valid, and the epoch of the last change. One
+ *	store here grants, narrows or revokes
  */
 struct cspace_slot {
-	struct cspace_cap cap;
-	uint64_t granted;
-	uint64_t current;
+	struct cspace_cap cap[2];
+	uint64_t state;
 };
 
 /**
  * struct cspace - a cell's capabilities
- * @epoch: of the last grant or revocation
+ * @epoch: of the last change
  * @slot: the slots
  */
 struct cspace {
@@ -59,6 +58,8 @@ struct cspace {
 	struct cspace_slot slot[CSPACE_SLOTS];
 };
 
+int cspace_set(struct cspace *cs, unsigned int slot,
+	       const struct cspace_cap *cap);
 int cspace_grant(struct cspace *cs, unsigned int slot,
 		 const struct cspace_cap *cap);
 int cspace_narrow(struct cspace *cs, unsigned int slot, uint32_t rights,
@@ -67,6 +68,9 @@ int cspace_revoke(struct cspace *cs, unsigned int slot);
 const struct cspace_cap *cspace_lookup(const struct cspace *cs, unsigned int slot,
 				       uint16_t kind, uint16_t instance,
 				       struct cspace_cap *copy);
+bool cspace_read(const struct cspace *cs, unsigned int slot,
+		 struct cspace_cap *copy);
+uint64_t cspace_epoch(const struct cspace *cs, unsigned int slot);
 
 /**
  * cspace_covers - does a capability's range contain sectors

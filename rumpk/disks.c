@@ -211,10 +211,9 @@ static void disk_serial(struct nxblk_config *config, const char *serial)
 }
 
 static void disk_config(struct valve_disk *disk, const struct disk_options *d,
-			uint32_t rights, uint32_t max_sectors)
+			uint32_t max_sectors)
 {
 	struct nxblk_config *config = &disk->config;
-	bool read_only = disk->hal->info.read_only || !(rights & CSPACE_WRITE);
 
 	disk->strict = d->strict;
 	config->zero_copy_min = d->data == DISK_ZERO_COPY;
@@ -225,29 +224,17 @@ static void disk_config(struct valve_disk *disk, const struct disk_options *d,
 	config->max_segments = NXBLK_MAX_SEGS;
 	if (disk->hal->info.max_segs && disk->hal->info.max_segs < NXBLK_MAX_SEGS)
 		config->max_segments = disk->hal->info.max_segs;
-	if (read_only)
+	if (disk->hal->info.read_only)
 		config->flags |= NXBLK_CFG_READ_ONLY;
 	if (!d->strict) {
-		if (rights & CSPACE_DISCARD)
-			config->max_discard_sectors = MAX_DISCARD_SECTORS;
+		config->max_discard_sectors = MAX_DISCARD_SECTORS;
 		config->discard_granularity = NXBLK_MAX_BLOCK_SIZE;
 		config->max_write_zeroes_sectors = MAX_WRITE_ZEROES_SECTORS;
-		if (!read_only)
+		if (!disk->hal->info.read_only)
 			config->flags |= NXBLK_CFG_VOLATILE_CACHE;
 	}
 	memcpy(config->uuid, disk->hal->info.uuid, sizeof(config->uuid));
 	disk_serial(config, d->serial);
-}
-
-static uint32_t disk_rights(const struct cell *c, unsigned int n)
-{
-	const struct ion_dir_entry *dir = &c->window.plan.dir[n];
-	struct cspace_cap cap;
-
-	if (!cspace_lookup(&c->authority->cspace, dir->cap_slot, dir->kind,
-			   dir->instance, &cap))
-		return 0;
-	return cap.rights;
 }
 
 static int log_disks(struct cell *c, const struct options *o)
@@ -309,7 +296,9 @@ void disk_judge_witness(struct cell *c, unsigned int i)
 	if (err != EIO && err != ENOSPC)
 		return;
 	c->disk[i].sync_failed = true;
-	__atomic_store_n(&c->ledger->channel[i].sync_failed, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&c->ledger->channel[i].sync_failed,
+			 valve_latch(&c->authority->reopened[i]),
+			 __ATOMIC_SEQ_CST);
 	rumpk_log(RUMPK_ERROR, (int)i,
 		  "data that the worker before had written was lost: %s; flushes fail until the image is reopened",
 		  strerror(err));
@@ -332,6 +321,7 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
 
 	if (check_ram(c, o, again))
 		return -EINVAL;
+	cell_take_notice(c);
 	for (i = 0; i < c->count; i++) {
 		const struct disk_options *d = &o->disk[i];
 		struct valve_disk *disk = &c->disk[i];
@@ -346,10 +336,9 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
 			return -EINVAL;
 		}
 		rec->disk[i] = id;
-		disk_config(disk, d, disk_rights(c, i),
-			    c->window.plan.max_sectors);
-		disk->sync_failed = c->authority->sync_failed[i] ||
-				    c->ledger->channel[i].sync_failed;
+		disk_config(disk, d, c->window.plan.max_sectors);
+		disk->config.capacity = cell_capacity(c, i);
+		disk->sync_failed = safety_latched(c->authority, c->ledger, i);
 		disk->zero_copy = may_zero_copy(c, d);
 		know_disk(c, i, d);
 		disk_judge_witness(c, i);

@@ -71,11 +71,15 @@ static uint64_t fnv1a(uint64_t hash, const void *data, size_t length)
 	return hash;
 }
 
-/*
+/**
+ * image_identity - which file it is
+ * @fd: image
+ * @uuid: filled
+ *
  * The same file gives the same UUID to every process that serves it, and a new
  * file under the same name gives another one. Version 8: of our own making.
  */
-static void image_uuid(int fd, uint8_t uuid[16])
+void image_identity(int fd, uint8_t uuid[16])
 {
 	struct statx stx;
 	uint64_t id[5] = { 0 };
@@ -153,7 +157,7 @@ static int image_judge(struct image *img, const char *path, uint32_t block)
 		return err;
 	}
 	img->memory_fs = image_on_memory_fs(img->fd);
-	image_uuid(img->fd, img->uuid);
+	image_identity(img->fd, img->uuid);
 	return 0;
 }
 
@@ -267,7 +271,7 @@ int image_witness(const char *path, const uint8_t uuid[16])
 
 	if (fd < 0)
 		return -errno;
-	image_uuid(fd, found);
+	image_identity(fd, found);
 	if (memcmp(found, uuid, sizeof(found)) == 0)
 		return fd;
 	close(fd);

@@ -30,6 +30,7 @@ int image_open_again(struct image *img, int known, const char *path,
 bool image_is_held(int known, const char *path, char *text, unsigned int length);
 int image_witness(const char *path, const uint8_t uuid[16]);
 int image_size(int fd, uint32_t block, uint64_t *size, const char **why);
+void image_identity(int fd, uint8_t uuid[16]);
 int image_lock(int fd, bool read_only, unsigned int wait_ms);
 bool image_holder(int fd, char *text, unsigned int length);
 

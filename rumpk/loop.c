@@ -145,8 +145,10 @@ static void on_guest_left(struct cell *c)
 	rumpk_info("guest left");
 	c->guest = false;
 	check_window(c);
-	for (i = 0; i < c->count; i++)
+	for (i = 0; i < c->count; i++) {
 		channel_guest_left(&c->channel[i]);
+		c->ledger->channel[i].told = 0;
+	}
 	guard_guest_left(c);
 }
 
@@ -291,8 +293,10 @@ int cell_loop(struct cell *c)
 	uint64_t now;
 
 	while (!c->stop) {
-		bool progress = cell_round(c);
+		bool progress;
 
+		cell_look(c);
+		progress = cell_round(c);
 		beat_turn(&c->beat);
 		now = now_ns();
 		guard_look(c, now / 1000000u);

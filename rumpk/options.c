@@ -10,6 +10,7 @@
 
 #include <nexus/ion_abi.h>
 
+#include "caps_file.h"
 #include "cspace.h"
 #include "keeper.h"
 #include "unix.h"
@@ -27,6 +28,8 @@ enum {
 	OPT_READY_FD,
 	OPT_PID_FILE,
 	OPT_OP_LOG,
+	OPT_CAPS,
+	OPT_CONTROL,
 	OPT_RAM,
 	OPT_QMP,
 	OPT_PRINT_QEMU_ARGS,
@@ -44,6 +47,8 @@ static const struct option long_options[] = {
 	{ "ready-fd", required_argument, NULL, OPT_READY_FD },
 	{ "pid-file", required_argument, NULL, OPT_PID_FILE },
 	{ "op-log", required_argument, NULL, OPT_OP_LOG },
+	{ "caps", required_argument, NULL, OPT_CAPS },
+	{ "control", required_argument, NULL, OPT_CONTROL },
 	{ "ram", required_argument, NULL, OPT_RAM },
 	{ "qmp", required_argument, NULL, OPT_QMP },
 	{ "print-qemu-args", no_argument, NULL, OPT_PRINT_QEMU_ARGS },
@@ -76,6 +81,10 @@ static const char help[] =
 	"                                       for its successor and go on\n"
 	"                        ,reconnect=SECONDS  how long, 1 to 86400 (60)\n"
 	"                      a comma in PATH is written twice; disk n is nxblk<n>\n"
+	"  --caps FILE         what the guest may do, instead of cap=: lines of the number\n"
+	"                      of a disk and a CAP; a disk that FILE does not name gets\n"
+	"                      nothing; # begins a comment. SIGHUP reads it again\n"
+	"  --control PATH      unix socket for rumpkctl\n"
 	"  --window SIZE       shared memory, a power of two from 4M to 1T (16M)\n"
 	"  --window-file PATH  put the window into this file and not into a memfd\n"
 	"  --ram PATH[,machine=q35|pc|virt]\n"
@@ -93,7 +102,7 @@ static const char help[] =
 	"  --version           print the version\n"
 	"  --help              print this\n"
 	"\n"
-	"SIZE is in bytes or with K, M, G, T. SIGHUP reads the images' sizes again\n"
+	"SIZE is in bytes or with K, M, G, T. SIGHUP reads FILE and the images' sizes again\n"
 	"and reopens disks whose device is gone or broken: it is your word that the former\n"
 	"one has ended. SIGUSR1 prints counters, SIGTERM ends in order. Stopped and started again with\n"
 	"the same arguments it goes on serving the guest that is still there.\n"
@@ -203,6 +212,20 @@ static int set_qmp(struct options *o, const char *value)
 	return -EINVAL;
 }
 
+static int set_control(struct options *o, const char *value)
+{
+	int most = unix_path_ok(value, "");
+
+	if (!*value)
+		return wrong("control", "''", "must be a path");
+	o->control = value;
+	if (!most)
+		return 0;
+	rumpk_error("--control %s: path too long, must have at most %d bytes",
+		    value, most);
+	return -EINVAL;
+}
+
 static int set_window(struct options *o, const char *value)
 {
 	if (parse_size(value, &o->window) || o->window < ION_WINDOW_MIN ||
@@ -260,6 +283,10 @@ static int set_option(struct options *o, int opt, const char *value)
 		return set_path(&o->pid_file, "pid-file", value);
 	case OPT_OP_LOG:
 		return set_path(&o->op_log, "op-log", value);
+	case OPT_CAPS:
+		return set_path(&o->caps, "caps", value);
+	case OPT_CONTROL:
+		return set_control(o, value);
 	case OPT_DISK:
 		return add_disk(o, value);
 	case OPT_LOG_LEVEL:
@@ -345,7 +372,30 @@ static int zero_copy_complete(const struct options *o)
 	return 0;
 }
 
-static int options_complete(const struct options *o, int argc, char **argv)
+/* With a file there is no other word on what the guest may do. */
+static int read_caps(struct options *o)
+{
+	static struct caps caps;
+	unsigned int i;
+
+	for (i = 0; i < o->disks; i++) {
+		if (!o->disk[i].capped)
+			continue;
+		rumpk_error("--disk number %u with cap=: with --caps FILE a line there says it",
+			    i + 1);
+		return -EINVAL;
+	}
+	if (caps_read(o->caps, o->disks, &caps))
+		return -EINVAL;
+	for (i = 0; i < o->disks; i++) {
+		o->disk[i].rights = caps.disk[i].rights;
+		o->disk[i].first = caps.disk[i].first;
+		o->disk[i].last = caps.disk[i].last;
+	}
+	return 0;
+}
+
+static int options_complete(struct options *o, int argc, char **argv)
 {
 	if (optind < argc) {
 		rumpk_error("%s: no such argument, see --help", argv[optind]);
@@ -361,6 +411,8 @@ static int options_complete(const struct options *o, int argc, char **argv)
 		rumpk_error("--disk file=PATH, mem=SIZE or vhost=PATH is missing");
 		return -EINVAL;
 	}
+	if (o->caps && o->action == OPTIONS_SERVE && read_caps(o))
+		return -EINVAL;
 	return zero_copy_complete(o);
 }
 

@@ -6,12 +6,14 @@
 #define RUMPK_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "log.h"
 #include "ram.h"
 
 #define OPTIONS_MAX_DISKS 16u
+#define OPTIONS_DISK_MAX (1ull << 50)
 #define OPTIONS_SERIAL_BYTES 40u
 
 /**
@@ -38,6 +40,7 @@ enum disk_data {
  * @strict: "strict"
  * @data: "data="
  * @serial: "serial=", or empty
+ * @capped: "cap=" was given
  * @rights: CSPACE_*; 0: no capability
  * @first: first sector of the capability
  * @last: last sector
@@ -53,6 +56,7 @@ struct disk_options {
 	bool strict;
 	enum disk_data data;
 	char serial[OPTIONS_SERIAL_BYTES + 1];
+	bool capped;
 	uint32_t rights;
 	uint64_t first;
 	uint64_t last;
@@ -80,6 +84,8 @@ enum options_action {
  * @window_file: --window-file, or NULL
  * @pid_file: --pid-file, or NULL
  * @op_log: --op-log, or NULL
+ * @caps: --caps, or NULL
+ * @control: --control, or NULL
  * @ram: --ram, or NULL
  * @machine: of --ram
  * @qmp: --qmp, or NULL
@@ -96,6 +102,8 @@ struct options {
 	const char *window_file;
 	const char *pid_file;
 	const char *op_log;
+	const char *caps;
+	const char *control;
 	char *ram;
 	enum ram_machine machine;
 	char *qmp;
@@ -111,9 +119,16 @@ void options_free(struct options *o);
 void options_print_help(void);
 int options_print_qemu_args(const struct options *o);
 
+/* What would be right where parse_cap() finds a fault. */
+#define PARSE_CAP_RIGHT                                                        \
+	"must be none or r[m]|rw[d][m][:FIRST-LAST], as in rw:0-2047"
+#define PARSE_CAP_BYTES 56u
+
 int parse_size(const char *text, uint64_t *size);
 int parse_u64(const char *text, uint64_t *value);
 int parse_cap(const char *text, struct disk_options *d);
+void format_cap(const struct disk_options *d, char *text, size_t length);
+int parse_disk_number(const char *text, unsigned int disks, unsigned int *n);
 int parse_disk(const char *text, struct disk_options *d);
 int parse_ram(const char *text, struct options *o);
 int parse_qmp(const char *text, struct options *o);

@@ -6,6 +6,8 @@
 #include "options.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +16,6 @@
 #include "cspace.h"
 #include "util.h"
 
-#define DISK_MAX (1ull << 50)
 #define RECONNECT_MAX 86400u
 #define RECONNECT_DEFAULT 60u
 
@@ -141,6 +142,49 @@ int parse_cap(const char *text, struct disk_options *d)
 	return text[n] ? parse_range(text + n + 1, d) : 0;
 }
 
+/**
+ * format_cap - write a capability as parse_cap() reads it
+ * @d: rights, first and last
+ * @text: filled
+ * @length: of @text, at least PARSE_CAP_BYTES
+ */
+void format_cap(const struct disk_options *d, char *text, size_t length)
+{
+	char range[48] = "";
+
+	if (!(d->rights & CSPACE_READ)) {
+		snprintf(text, length, "none");
+		return;
+	}
+	if (d->first || d->last != UINT64_MAX)
+		snprintf(range, sizeof(range), ":%" PRIu64 "-%" PRIu64,
+			 d->first, d->last);
+	snprintf(text, length, "r%s%s%s%s", d->rights & CSPACE_WRITE ? "w" : "",
+		 d->rights & CSPACE_DISCARD ? "d" : "",
+		 d->rights & CSPACE_DMA ? "m" : "", range);
+}
+
+/**
+ * parse_disk_number - read which disk is meant
+ * @text: "N" or "nxblkN"
+ * @disks: that there are
+ * @n: filled on success
+ *
+ * Return: 0, or -EINVAL when there is no such disk.
+ */
+int parse_disk_number(const char *text, unsigned int disks, unsigned int *n)
+{
+	static const char prefix[] = "nxblk";
+	uint64_t v;
+
+	if (strncmp(text, prefix, sizeof(prefix) - 1) == 0)
+		text += sizeof(prefix) - 1;
+	if (parse_u64(text, &v) || v >= disks)
+		return -EINVAL;
+	*n = (unsigned int)v;
+	return 0;
+}
+
 /* Take the text up to the next single comma; two commas stand for one. */
 static char *next_item(const char **text)
 {
@@ -196,7 +240,7 @@ static int item_backend(const char *item, struct disk_options *d)
 	}
 	if (strncmp(item, "mem=", 4) == 0) {
 		if (parse_size(item + 4, &d->size) || !d->size ||
-		    d->size > DISK_MAX)
+		    d->size > OPTIONS_DISK_MAX)
 			return bad(item,
 				   "must be a size above 0 and up to 1024T, as in mem=64M");
 		return 0;
@@ -232,10 +276,8 @@ static int item_serial(const char *value, struct disk_options *d)
 
 static int item_cap(const char *value, struct disk_options *d)
 {
-	if (parse_cap(value, d))
-		return bad(value,
-			   "cap must be none or r[m]|rw[d][m][:FIRST-LAST], as in rw:0-2047");
-	return 0;
+	d->capped = true;
+	return parse_cap(value, d) ? bad(value, "cap " PARSE_CAP_RIGHT) : 0;
 }
 
 static int item_data(const char *value, struct disk_options *d)

@@ -98,8 +98,13 @@ int place_open(struct place *p, const char *socket, const char *window_file)
 	return err;
 }
 
-/* What a dead keeper left goes; what is no socket, or is in use, stays. */
-static int place_clear(const char *path)
+/**
+ * place_clear - make room for a socket
+ * @path: of it. What a dead process left goes; what is no socket, or is in use, stays
+ *
+ * Return: 0; -EEXIST for what is no socket; -EADDRINUSE; another -errno.
+ */
+int place_clear(const char *path)
 {
 	struct stat st;
 	int fd;

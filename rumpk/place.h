@@ -28,6 +28,7 @@ struct place {
 
 int place_open(struct place *p, const char *socket, const char *window_file);
 int place_listen(struct place *p, struct keeper_spec *spec);
+int place_clear(const char *path);
 void place_close(struct keeper_spec *spec);
 void place_release(struct place *p);
 

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "caps_file.h"
 #include "hal.h"
 #include "place.h"
 #include "shed.h"
@@ -35,6 +36,7 @@
  * @record: mapped
  * @authority: mapped
  * @ledger: mapped
+ * @control: socket, or NULL
  * @again: a keeper was there
  * @pid_written: --pid-file is ours
  * @inherited: descriptors that this process was started with
@@ -50,6 +52,7 @@ struct service {
 	struct window_record *record;
 	struct authority *authority;
 	struct ledger *ledger;
+	struct control *control;
 	bool again;
 	bool pid_written;
 	int inherited[WORKER_MAX_INHERITED];
@@ -322,6 +325,43 @@ static void let_workers_ask(struct service *s)
 	s->broker.path[BROKER_QMP] = s->o->qmp;
 }
 
+/* A file with a fault changes nothing. */
+static void reload_caps(void *arg)
+{
+	static struct caps caps;
+	const struct service *s = arg;
+	char text[PARSE_CAP_BYTES];
+	unsigned int i;
+
+	if (caps_read(s->o->caps, s->o->disks, &caps)) {
+		rumpk_error("--caps %s: what was granted before stays",
+			    s->o->caps);
+		return;
+	}
+	for (i = 0; i < s->o->disks; i++) {
+		if (!safety_regrant(s->authority, i, &caps.disk[i]))
+			continue;
+		format_cap(&caps.disk[i], text, sizeof(text));
+		rumpk_log(RUMPK_INFO, (int)i, "--caps %s: capability now %s",
+			  s->o->caps, text);
+	}
+}
+
+static int open_control(struct service *s)
+{
+	const struct control_cell cell = {
+		.o = s->o,
+		.a = s->authority,
+		.l = s->ledger,
+		.record = s->record,
+	};
+
+	if (!s->o->control)
+		return 0;
+	s->control = control_open(s->o->control, &cell);
+	return s->control ? 0 : EXIT_USAGE;
+}
+
 static int supervise(struct service *s)
 {
 	const struct worker_plan work = {
@@ -337,10 +377,13 @@ static int supervise(struct service *s)
 		.work_arg = &work,
 		.served = served,
 		.served_arg = s,
+		.reload = s->o->caps ? reload_caps : NULL,
+		.reload_arg = s,
 		.link = &s->link,
 		.broker = &s->broker,
 		.authority = s->authority,
 		.ledger = s->ledger,
+		.control = s->control,
 		.silent_ms = SUPERVISOR_SILENT_MS,
 	};
 
@@ -372,6 +415,7 @@ static void release(struct service *s)
 	if (s->o->window_file && s->fds.window >= 0 && s->link.fd < 0)
 		unlink(s->o->window_file);
 	place_release(&s->place);
+	control_close(s->control);
 	safety_unmap(s->authority, sizeof(*s->authority));
 	safety_unmap(s->ledger, sizeof(*s->ledger));
 	if (s->record)
@@ -403,6 +447,8 @@ static int serve(const struct options *o)
 	s.ninherited = open_descriptors(s.inherited, WORKER_MAX_INHERITED);
 	status = prepare(&s);
 
+	if (!status)
+		status = open_control(&s);
 	if (!status)
 		status = supervise(&s);
 	if (s.pid_written)

@@ -184,19 +184,69 @@ int safety_fence(int ledger_fd, unsigned int wait_ms)
 	return fd;
 }
 
-static void grant_fresh(struct authority *a, unsigned int n,
-			const struct disk_options *d)
+static struct cspace_cap cap_of(unsigned int n, const struct disk_options *d)
 {
-	const struct cspace_cap cap = {
+	return (struct cspace_cap){
 		.kind = ION_KIND_BLK,
 		.instance = (uint16_t)n,
 		.rights = d->rights,
 		.first = d->first,
 		.last = d->last,
 	};
+}
 
+/**
+ * safety_changed - workers are to take notice
+ * @a: authority that was changed
+ */
+void safety_changed(struct authority *a)
+{
+	__atomic_store_n(&a->changes, a->changes + 1, __ATOMIC_RELEASE);
+}
+
+/**
+ * safety_held - see what a disk's capability is
+ * @a: authority
+ * @n: number of the disk
+ * @d: rights, first and last are filled; no rights: it has none
+ */
+void safety_held(const struct authority *a, unsigned int n,
+		 struct disk_options *d)
+{
+	struct cspace_cap cap;
+
+	d->rights = 0;
+	if (!cspace_lookup(&a->cspace, n, ION_KIND_BLK, (uint16_t)n, &cap))
+		return;
+	d->rights = cap.rights;
+	d->first = cap.first;
+	d->last = cap.last;
+}
+
+/**
+ * safety_regrant - an operator says what a disk's capability is from now on
+ * @a: authority
+ * @n: number of the disk
+ * @d: with the capability
+ *
+ * Return: whether it was another one before.
+ */
+bool safety_regrant(struct authority *a, unsigned int n,
+		    const struct disk_options *d)
+{
+	struct cspace_cap cap = cap_of(n, d);
+	struct disk_options held;
+
+	safety_held(a, n, &held);
+	if (held.rights == d->rights &&
+	    (!d->rights || (held.first == d->first && held.last == d->last)))
+		return false;
 	if (d->rights)
-		cspace_grant(&a->cspace, n, &cap);
+		cspace_set(&a->cspace, n, &cap);
+	else
+		cspace_revoke(&a->cspace, n);
+	safety_changed(a);
+	return true;
 }
 
 static uint64_t max_u64(uint64_t x, uint64_t y)
@@ -215,14 +265,14 @@ static void grant_again(struct authority *a, unsigned int n,
 	if (!cspace_lookup(&a->cspace, n, ION_KIND_BLK, (uint16_t)n, &held)) {
 		if (d->rights)
 			rumpk_log(RUMPK_WARN, (int)n,
-				  "holds no capability, and cap= gives none back");
+				  "holds no capability, and a restart gives none back");
 		return;
 	}
 	first = max_u64(held.first, d->first);
 	last = min_u64(held.last, d->last);
 	if ((d->rights & ~held.rights) || first != d->first || last != d->last)
 		rumpk_log(RUMPK_WARN, (int)n,
-			  "holds less than cap= says, which gives no more");
+			  "holds less than it is to have, and a restart gives no more");
 	if (cspace_narrow(&a->cspace, n, d->rights & held.rights, first, last))
 		cspace_revoke(&a->cspace, n);
 }
@@ -233,17 +283,49 @@ static void grant_again(struct authority *a, unsigned int n,
  * @o: command line
  * @again: the cell was there before: what was narrowed or revoked since stays
  *	so, and a command line that says less than the cell holds takes it away
+ *
+ * What a resize left unfinished is as if it had not been asked for.
  */
 void safety_grant(struct authority *a, const struct options *o, bool again)
 {
 	unsigned int i;
 
 	for (i = 0; i < o->disks; i++) {
+		a->limit[i] = 0;
 		if (again)
 			grant_again(a, i, &o->disk[i]);
 		else
-			grant_fresh(a, i, &o->disk[i]);
+			safety_regrant(a, i, &o->disk[i]);
 	}
+}
+
+/**
+ * safety_latched - has a sync failed, and nobody reopened the disk since
+ * @a: authority
+ * @l: ledger
+ * @n: number of the disk
+ *
+ * Return: whether that is so.
+ */
+bool safety_latched(const struct authority *a, const struct ledger *l,
+		    unsigned int n)
+{
+	return a->sync_failed[n] ||
+	       __atomic_load_n(&l->channel[n].sync_failed, __ATOMIC_SEQ_CST) ==
+		       valve_latch(&a->reopened[n]);
+}
+
+/**
+ * safety_reopen - an operator takes what was lost upon himself
+ * @a: authority
+ * @n: number of the disk
+ */
+void safety_reopen(struct authority *a, unsigned int n)
+{
+	/* First: what the worker has latched so far is of before. */
+	__atomic_store_n(&a->reopened[n], a->reopened[n] + 1, __ATOMIC_RELEASE);
+	a->sync_failed[n] = 0;
+	safety_changed(a);
 }
 
 /**
@@ -256,7 +338,7 @@ void safety_keep_latches(struct authority *a, const struct ledger *l)
 	unsigned int i;
 
 	for (i = 0; i < WINDOW_MAX_DISKS; i++)
-		if (__atomic_load_n(&l->channel[i].sync_failed, __ATOMIC_SEQ_CST))
+		if (safety_latched(a, l, i))
 			a->sync_failed[i] = 1;
 }
 
@@ -300,6 +382,7 @@ void safety_clear_worker(struct ledger *l)
 	unsigned int i;
 
 	l->phase = LEDGER_STARTING;
+	__atomic_store_n(&l->seen, 0, __ATOMIC_SEQ_CST);
 	memset(&l->beat, 0, sizeof(l->beat));
 	memset(&l->stamps, 0, sizeof(l->stamps));
 	for (i = 0; i < WINDOW_MAX_DISKS; i++)

@@ -43,12 +43,21 @@ struct safety_header {
  * struct authority - what the cell may do, and what it may not be promised
  * @header: header
  * @cspace: capabilities
+ * @changes: counts what workers are to take notice of
+ * @limit: by disk: most sectors that may be offered, while it shrinks; 0: no limit
+ * @sized: by disk: how often its size was changed
  * @sync_failed: by disk: data may be lost, until somebody reopens it
+ * @reopened: by disk: how often somebody did. A worker's latch names the count that it
+ *	belongs to, so that one of before is not taken for a new one
  */
 struct authority {
 	struct safety_header header;
 	struct cspace cspace;
+	uint64_t changes;
+	uint64_t limit[WINDOW_MAX_DISKS];
+	uint32_t sized[WINDOW_MAX_DISKS];
 	uint32_t sync_failed[WINDOW_MAX_DISKS];
+	uint32_t reopened[WINDOW_MAX_DISKS];
 };
 
 /**
@@ -99,6 +108,8 @@ struct ledger_disk {
  * @phase: &enum ledger_phase
  * @zero_copy: disks that were offered with zero copy to the guest that is there,
  *	one bit each
+ * @seen: of &struct authority.changes: what this worker goes by. All that it judged
+ *	before is pending in @channel, or over
  * @beat: signs of life
  * @stamps: of this worker
  * @log_end: bytes of whole records in the operation log, OPLOG_ENDED; 0: none yet
@@ -109,6 +120,7 @@ struct ledger {
 	struct safety_header header;
 	uint32_t phase;
 	uint32_t zero_copy;
+	uint64_t seen;
 	struct beat_words beat;
 	struct ledger_stamps stamps;
 	uint64_t log_end;
@@ -136,6 +148,14 @@ void safety_unmap(void *state, uint64_t length);
 int safety_fence(int ledger_fd, unsigned int wait_ms);
 
 void safety_grant(struct authority *a, const struct options *o, bool again);
+bool safety_regrant(struct authority *a, unsigned int n,
+		    const struct disk_options *d);
+void safety_held(const struct authority *a, unsigned int n,
+		 struct disk_options *d);
+void safety_changed(struct authority *a);
+bool safety_latched(const struct authority *a, const struct ledger *l,
+		    unsigned int n);
+void safety_reopen(struct authority *a, unsigned int n);
 void safety_keep_latches(struct authority *a, const struct ledger *l);
 struct safety_load safety_load(const struct ledger *l);
 void safety_clear_worker(struct ledger *l);

@@ -34,6 +34,7 @@ enum {
 	TAG_KEEPER,
 	TAG_WORKER,
 	TAG_BROKER,
+	TAG_CONTROL,
 };
 
 /**
@@ -51,6 +52,7 @@ enum {
  * @left: what the one before had under way
  * @quick: quick deaths in a row
  * @missed: bits of signals for the next worker that serves
+ * @told: of the authority's changes
  * @ticks_ms: when the last tick was
  * @seen: progress at the last tick
  * @still: ticks without progress
@@ -75,6 +77,7 @@ struct supervisor {
 	struct safety_load left;
 	unsigned int quick;
 	uint32_t missed;
+	uint64_t told;
 	uint64_t ticks_ms;
 	uint64_t seen;
 	unsigned int still;
@@ -155,21 +158,23 @@ static int fork_worker(struct supervisor *s)
 
 	if (err)
 		return err;
-	s->worker = fork();
-	err = s->worker < 0 ? -errno : 0;
-	if (s->worker == 0) {
+	s->link = link[0];
+	s->broker = broker[0];
+	/* Before it can say anything: its word comes before its end. */
+	err = watch(s, s->link, TAG_WORKER);
+	if (!err)
+		err = watch(s, s->broker, TAG_BROKER);
+	if (!err) {
+		s->worker = fork();
+		err = s->worker < 0 ? -errno : 0;
+	}
+	if (!err && s->worker == 0) {
 		close(link[0]);
 		close(broker[0]);
 		be_worker(s, link[1], broker[1], parent);
 	}
 	close(link[1]);
 	close(broker[1]);
-	s->link = link[0];
-	s->broker = broker[0];
-	if (!err)
-		err = watch(s, s->link, TAG_WORKER);
-	if (!err)
-		err = watch(s, s->broker, TAG_BROKER);
 	return err;
 }
 
@@ -299,6 +304,25 @@ static void pass_on_missed(struct supervisor *s)
 	s->missed = 0;
 }
 
+static void on_reload(struct supervisor *s)
+{
+	if (s->plan->reload)
+		s->plan->reload(s->plan->reload_arg);
+	pass_on(s, SIGHUP);
+}
+
+/* A worker that finds no word looks by itself, when it comes round. */
+static void tell_changes(struct supervisor *s)
+{
+	const uint32_t word = WORKER_LOOK;
+
+	if (s->told == s->plan->authority->changes)
+		return;
+	s->told = s->plan->authority->changes;
+	if (s->link >= 0)
+		send(s->link, &word, sizeof(word), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* An end that was asked for is known before the worker's is looked at. */
 static void on_signals(struct supervisor *s)
 {
@@ -308,8 +332,10 @@ static void on_signals(struct supervisor *s)
 	while (read(s->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			child = true;
-		else if (info.ssi_signo == SIGHUP || info.ssi_signo == SIGUSR1)
-			pass_on(s, (int)info.ssi_signo);
+		else if (info.ssi_signo == SIGHUP)
+			on_reload(s);
+		else if (info.ssi_signo == SIGUSR1)
+			pass_on(s, SIGUSR1);
 		else
 			on_stop(s);
 	}
@@ -446,6 +472,28 @@ static int time_left(const struct supervisor *s)
 	return due > now ? (int)(due - now) : 0;
 }
 
+/* The control socket has a turn, however little, after each event of another. */
+static void control(struct supervisor *s)
+{
+	const struct control_now now = {
+		.worker = s->worker,
+		.started = s->started,
+		.guest = s->guest,
+	};
+
+	if (s->plan->control)
+		control_turn(s->plan->control, &now);
+	tell_changes(s);
+}
+
+static int time_to_sleep(const struct supervisor *s)
+{
+	int left = time_left(s);
+	int other = s->plan->control ? control_timeout(s->plan->control) : -1;
+
+	return other >= 0 && other < left ? other : left;
+}
+
 static void event(struct supervisor *s, uint32_t tag)
 {
 	if (tag == TAG_SIGNAL)
@@ -496,12 +544,14 @@ int supervisor_run(const struct supervisor_plan *plan)
 		.link = -1,
 		.broker = -1,
 		.guest = plan->link->guest,
+		.told = plan->authority->changes,
 	};
 	struct epoll_event ev;
 
 	s.signals = block_signals();
 	s.epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (s.signals < 0 || s.epoll < 0 || watch(&s, s.signals, TAG_SIGNAL)) {
+	if (s.signals < 0 || s.epoll < 0 || watch(&s, s.signals, TAG_SIGNAL) ||
+	    (plan->control && watch(&s, control_fd(plan->control), TAG_CONTROL))) {
 		rumpk_error("cannot wait for events: %s", strerror(errno));
 		end(&s, EXIT_FAILED);
 	}
@@ -509,8 +559,9 @@ int supervisor_run(const struct supervisor_plan *plan)
 	while (!s.done) {
 		on_time(&s);
 		/* One at a time: what one does away with has no other event. */
-		if (!s.done && epoll_wait(s.epoll, &ev, 1, time_left(&s)) == 1)
+		if (!s.done && epoll_wait(s.epoll, &ev, 1, time_to_sleep(&s)) == 1)
 			event(&s, ev.data.u32);
+		control(&s);
 	}
 	kill_worker(&s);
 	close_fd(&s.epoll);

@@ -20,11 +20,16 @@
 #include <sys/types.h>
 
 #include "broker.h"
+#include "control.h"
 #include "keeper.h"
 #include "safety.h"
 
-/* What a worker says on its link, once. What it hears are KEEPER_GUEST_*. */
+/*
+ * What a worker says on its link, once. What it hears are KEEPER_GUEST_*, and that the
+ * authority has changed.
+ */
 #define WORKER_SERVES 1u
+#define WORKER_LOOK (1u << 16)
 
 /**
  * struct worker_seat - what a new worker finds
@@ -48,10 +53,13 @@ struct worker_seat {
  * @work_arg: for it
  * @served: the first worker serves; not 0: end it all with this status
  * @served_arg: for it
+ * @reload: read again what can be read again; NULL: nothing
+ * @reload_arg: for it
  * @link: to the keeper; valid from @served on
  * @broker: what workers may connect to
  * @authority: mapped to be changed
  * @ledger: mapped
+ * @control: control socket, or NULL
  * @silent_ms: how long a worker may be silent
  */
 struct supervisor_plan {
@@ -59,10 +67,13 @@ struct supervisor_plan {
 	const void *work_arg;
 	int (*served)(void *arg);
 	void *served_arg;
+	void (*reload)(void *arg);
+	void *reload_arg;
 	struct keeper_link *link;
 	const struct broker *broker;
 	struct authority *authority;
 	struct ledger *ledger;
+	struct control *control;
 	unsigned int silent_ms;
 };
 

@@ -94,6 +94,24 @@ int unix_connect(const char *path, int type)
 }
 
 /**
+ * unix_peer - who connected
+ * @sock: connected socket
+ * @peer: filled; with nobody's number after a failure
+ *
+ * Return: 0 or -errno.
+ */
+int unix_peer(int sock, struct ucred *peer)
+{
+	socklen_t length = sizeof(*peer);
+
+	memset(peer, 0, sizeof(*peer));
+	peer->uid = (uid_t)-1;
+	return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, peer, &length) < 0 ?
+		       -errno :
+		       0;
+}
+
+/**
  * unix_trusted - is the process at the other end ours, or root's
  * @sock: connected socket
  * @pid: filled with its number
@@ -103,9 +121,8 @@ int unix_connect(const char *path, int type)
 bool unix_trusted(int sock, pid_t *pid)
 {
 	struct ucred peer;
-	socklen_t length = sizeof(peer);
 
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+	if (unix_peer(sock, &peer))
 		return false;
 	*pid = peer.pid;
 	return peer.uid == geteuid() || peer.uid == 0;

@@ -6,6 +6,7 @@
 #define RUMPK_UNIX_H
 
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -14,6 +15,7 @@
 int unix_listen(const char *path, int type);
 int unix_connect(const char *path, int type);
 int unix_path_ok(const char *path, const char *suffix);
+int unix_peer(int sock, struct ucred *peer);
 bool unix_trusted(int sock, pid_t *pid);
 ssize_t unix_send(int sock, const void *data, size_t length, const int *fds,
 		  unsigned int nfds);

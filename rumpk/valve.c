@@ -268,12 +268,20 @@ static struct valve_verdict valve_judge(const struct valve *v,
 	return verdict;
 }
 
-/* After a failed sync nothing may be called durable any more. */
-static bool needs_durability(const struct valve_disk *disk,
-			     const struct nxblk_req *req)
+/* Who was told that there is no volatile cache sends no FLUSH. */
+static bool told_no_cache(const struct valve *v)
 {
-	return req->op == NXBLK_OP_FLUSH || (req->flags & NXBLK_REQ_FUA) ||
-	       (disk->strict && req->op == NXBLK_OP_WRITE);
+	return (v->account->told & (VALVE_TOLD | VALVE_TOLD_CACHE)) == VALVE_TOLD;
+}
+
+/* After a failed sync nothing may be called durable any more. */
+static bool needs_durability(const struct valve *v, const struct nxblk_req *req)
+{
+	if (req->op == NXBLK_OP_FLUSH || (req->flags & NXBLK_REQ_FUA))
+		return true;
+	if (req->op != NXBLK_OP_WRITE && req->op != NXBLK_OP_WRITE_ZEROES)
+		return false;
+	return v->disk->strict || told_no_cache(v);
 }
 
 static void note_sync_failure(struct valve *v, const struct valve_request *r)
@@ -285,7 +293,8 @@ static void note_sync_failure(struct valve *v, const struct valve_request *r)
 		return;
 	disk->sync_failed = true;
 	/* Before the answer: nobody learns of it and then finds it forgotten. */
-	__atomic_store_n(&v->account->sync_failed, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->account->sync_failed, valve_latch(v->reopened),
+			 __ATOMIC_SEQ_CST);
 	rumpk_log(RUMPK_ERROR, v->channel,
 		  "making data durable failed: %s; flushes fail until the image is reopened",
 		  strerror(error));
@@ -382,7 +391,7 @@ static void valve_start(struct valve *v, const struct nxblk_req *req,
 	v->in_flight++;
 	note_pending(v, req, coarse_ms());
 	io->op = hal_op_of(req->op);
-	io->durable = needs_durability(v->disk, req);
+	io->durable = needs_durability(v, req);
 	io->unmap = req->flags & NXBLK_REQ_UNMAP;
 	io->iov = r->iov;
 	io->niov = valve_map(v, req, seg, r->iov);
@@ -392,15 +401,38 @@ static void valve_start(struct valve *v, const struct nxblk_req *req,
 	hal_submit(v->disk->hal, io);
 }
 
+/**
+ * valve_show_config - what INFO says now
+ * @v: valve
+ * @rights: CSPACE_*
+ * @config: filled
+ */
+void valve_show_config(const struct valve *v, uint32_t rights,
+		       struct nxblk_config *config)
+{
+	uint32_t told = v->account->told;
+
+	*config = v->disk->config;
+	if (!(rights & CSPACE_WRITE))
+		config->flags |= NXBLK_CFG_READ_ONLY;
+	if (told ? !(told & VALVE_TOLD_CACHE) : !(rights & CSPACE_WRITE))
+		config->flags &= ~NXBLK_CFG_VOLATILE_CACHE;
+	if (!(rights & CSPACE_DISCARD) && !(told & VALVE_TOLD_DISCARD))
+		config->max_discard_sectors = 0;
+}
+
 static void valve_info(struct valve *v, const struct cspace_cap *cap,
 		       const struct nxblk_req *req, const struct nxblk_seg *seg)
 {
-	struct nxblk_config config = v->disk->config;
+	struct nxblk_config config;
+	uint32_t *told = &v->account->told;
 
-	if (!(cap->rights & CSPACE_WRITE)) {
-		config.flags |= NXBLK_CFG_READ_ONLY;
-		config.flags &= ~NXBLK_CFG_VOLATILE_CACHE;
-	}
+	valve_show_config(v, cap->rights, &config);
+	*told |= VALVE_TOLD;
+	if (config.flags & NXBLK_CFG_VOLATILE_CACHE)
+		*told |= VALVE_TOLD_CACHE;
+	if (config.max_discard_sectors)
+		*told |= VALVE_TOLD_DISCARD;
 	memcpy(v->window + seg[0].addr, &config, sizeof(config));
 	valve_end(v, req, NXBLK_S_OK);
 }
@@ -412,7 +444,7 @@ static void valve_execute(struct valve *v, const struct cspace_cap *cap,
 	count_op(&v->account->stats, req);
 	if (req->op == NXBLK_OP_INFO)
 		valve_info(v, cap, req, seg);
-	else if (v->disk->sync_failed && needs_durability(v->disk, req))
+	else if (v->disk->sync_failed && needs_durability(v, req))
 		valve_end(v, req, NXBLK_S_IOERR);
 	else
 		valve_start(v, req, seg);

@@ -70,6 +70,14 @@ struct valve_stats {
 /* Tags of a channel at most. */
 #define VALVE_MAX_DEPTH 128u
 
+/*
+ * What INFO has said to a guest and cannot take back while it is there, whatever
+ * becomes of its rights: limits do not fall, a volatile cache does not appear.
+ */
+#define VALVE_TOLD (1u << 0)
+#define VALVE_TOLD_CACHE (1u << 1)
+#define VALVE_TOLD_DISCARD (1u << 2)
+
 /**
  * struct valve_pending - a request that the HAL has
  * @since_ms: monotonic, when it got it; 0: the tag has none
@@ -84,13 +92,21 @@ struct valve_pending {
  * struct valve_account - what of a valve outlives the process that serves it
  * @stats: counters
  * @generation: last one that the channel offered
- * @sync_failed: as in &struct valve_disk; only ever set
+ * @capacity: sectors that are offered; for whoever watches
+ * @sync_failed: data that was acknowledged may be lost: &struct valve.reopened as it
+ *	was then, plus 1
+ * @told: VALVE_TOLD_*: what INFO said to the guest that is there
+ * @state: &enum ion_host_state; for whoever watches
+ * @reserved: 0
  * @pending: by tag; for whoever watches, never read back
  */
 struct valve_account {
 	struct valve_stats stats;
 	uint64_t generation;
+	uint64_t capacity;
 	uint32_t sync_failed;
+	uint32_t told;
+	uint32_t state;
 	uint32_t reserved;
 	struct valve_pending pending[VALVE_MAX_DEPTH];
 };
@@ -98,7 +114,7 @@ struct valve_account {
 /**
  * struct valve_disk - a disk as the valve knows it
  * @hal: below
- * @config: geometry, limits, identity; the answer to INFO
+ * @config: geometry, limits, identity; with all rights the answer to INFO
  * @strict: every WRITE is durable when it is answered
  * @zero_copy: it may move data to and from the cell's RAM
  * @sync_failed: data that was acknowledged may be lost: FLUSH, FUA and, when
@@ -140,6 +156,7 @@ struct valve_request;
  * struct valve - one channel's way to its disk
  * @owner: takes the answers
  * @cspace: the cell's
+ * @reopened: how often an operator has said that what was lost is made good; NULL: never
  * @disk: the disk
  * @window: start of the mapping
  * @ram: the cell's, or none
@@ -160,6 +177,7 @@ struct valve_request;
 struct valve {
 	struct valve_owner *owner;
 	const struct cspace *cspace;
+	const uint32_t *reopened;
 	struct valve_disk *disk;
 	uint8_t *window;
 	const struct ram *ram;
@@ -177,11 +195,24 @@ struct valve {
 	struct rumpk_ratelimit audit;
 };
 
+/**
+ * valve_latch - what marks a sync that fails now
+ * @reopened: as in &struct valve
+ *
+ * Return: it; never 0, as long as an operator's patience lasts.
+ */
+static inline uint32_t valve_latch(const uint32_t *reopened)
+{
+	return (reopened ? __atomic_load_n(reopened, __ATOMIC_ACQUIRE) : 0) + 1;
+}
+
 int valve_init(struct valve *v, uint32_t max_depth);
 void valve_exit(struct valve *v);
 void valve_live(struct valve *v, const struct valve_terms *terms);
 void valve_submit(struct valve *v, const struct nxblk_req *req);
 void valve_published(struct valve *v);
+void valve_show_config(const struct valve *v, uint32_t rights,
+		       struct nxblk_config *config);
 void valve_print_stats(const struct valve *v, uint64_t generation);
 
 #endif /* RUMPK_VALVE_H */

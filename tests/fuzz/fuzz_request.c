@@ -55,6 +55,8 @@ static struct valve v;
 static struct valve_disk vdisk;
 static struct cspace cspace;
 static struct valve_account account;
+/* What INFO has said so far, as it ought to be. */
+static bool first_told, told_cache, told_discard;
 static struct hal hal;
 static struct nxblk_limits lim;
 static uint8_t *window, *disk;
@@ -307,8 +309,10 @@ static bool segs_ok(const struct nxblk_req *r, const struct nxblk_seg *s)
 static int place_status(const struct slot *s, const struct nxblk_req *r)
 {
 	unsigned __int128 end = (unsigned __int128)r->lba + r->count;
-	bool durable = r->op == NXBLK_OP_FLUSH || (r->flags & 1) ||
-		       (vdisk.strict && r->op == NXBLK_OP_WRITE);
+	bool durable =
+		r->op == NXBLK_OP_FLUSH || (r->flags & 1) ||
+		((vdisk.strict || (first_told && !told_cache)) &&
+		 (r->op == NXBLK_OP_WRITE || r->op == NXBLK_OP_WRITE_ZEROES));
 
 	if (r->count) {
 		if (end > vdisk.config.capacity)
@@ -346,13 +350,22 @@ static int right_status(const struct nxblk_req *r, struct nxblk_seg *segs)
 	return place_status(s, r);
 }
 
+/* R-BLK-13, R-BLK-14: the first answer binds the later ones. */
 static void right_info(const struct nxblk_req *r)
 {
 	struct nxblk_config c = vdisk.config;
+	uint32_t rights = right_slot[r->cap_slot].rights;
 
-	if (!(right_slot[r->cap_slot].rights & CSPACE_WRITE))
-		c.flags = (c.flags | NXBLK_CFG_READ_ONLY) &
-			  ~NXBLK_CFG_VOLATILE_CACHE;
+	if (!(rights & CSPACE_WRITE))
+		c.flags |= NXBLK_CFG_READ_ONLY;
+	if (first_told ? !told_cache : !(rights & CSPACE_WRITE))
+		c.flags &= ~NXBLK_CFG_VOLATILE_CACHE;
+	if (!(rights & CSPACE_DISCARD) && !told_discard)
+		c.max_discard_sectors = 0;
+	if (!first_told)
+		told_cache = c.flags & NXBLK_CFG_VOLATILE_CACHE;
+	first_told = true;
+	told_discard |= c.max_discard_sectors != 0;
 	memcpy(right_window + r->seg[0].addr, &c, sizeof(c));
 }
 
@@ -470,6 +483,8 @@ void fuzz_one(struct fuzz_in *in)
 	unsigned int i;
 
 	fill();
+	account.told = 0;
+	first_told = told_cache = told_discard = false;
 	grant_some(in);
 	configure(in);
 	place.data = lim.data;

@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +102,70 @@ static void cspace_revokes_at_once(void **state)
 	assert_true(cs.epoch > epoch + 1);
 }
 
+static void cspace_is_set_as_a_whole(void **state)
+{
+	struct cspace cs = { 0 };
+	struct cspace_cap other = whole;
+
+	other.rights = CSPACE_ALL;
+	other.first = 150;
+	other.last = 500;
+	assert_int_equal(cspace_set(&cs, 64, &whole), -EINVAL);
+	other.rights = 0;
+	assert_int_equal(cspace_set(&cs, 0, &other), -EINVAL);
+	other.rights = CSPACE_ALL;
+	assert_int_equal(cspace_set(&cs, 0, &whole), 0);
+	assert_int_equal(cspace_set(&cs, 0, &other), 0);
+	assert_non_null(cspace_lookup(&cs, 0, KIND, 1, &found));
+	assert_memory_equal(&found, &other, sizeof(found));
+	assert_int_equal(cspace_epoch(&cs, 0), 2);
+	assert_int_equal(cspace_epoch(&cs, 1), 0);
+	assert_int_equal(cspace_revoke(&cs, 0), 0);
+	assert_false(cspace_read(&cs, 0, &found));
+	assert_int_equal(cspace_set(&cs, 0, &whole), 0);
+	assert_true(cspace_read(&cs, 0, &found));
+	assert_memory_equal(&found, &whole, sizeof(found));
+	assert_int_equal(cspace_epoch(&cs, 0), 4);
+}
+
+/*
+ * A reader has one or the other, whole, and never none: no mixture of two that
+ * would allow what neither does, and no moment without a right that both give.
+ */
+#define ROUNDS 300000u
+
+static struct cspace shared;
+
+static void *change(void *arg)
+{
+	struct cspace_cap wide = whole;
+	unsigned int i;
+
+	(void)arg;
+	wide.rights = CSPACE_ALL;
+	wide.first = 1000;
+	wide.last = 1999;
+	for (i = 0; i < ROUNDS; i++)
+		cspace_set(&shared, 3, i & 1 ? &whole : &wide);
+	return NULL;
+}
+
+static void cspace_is_never_torn(void **state)
+{
+	struct cspace_cap cap;
+	uint64_t seen = 0;
+	pthread_t writer;
+
+	assert_int_equal(cspace_set(&shared, 3, &whole), 0);
+	assert_int_equal(pthread_create(&writer, NULL, change, NULL), 0);
+	while (cspace_epoch(&shared, 3) <= ROUNDS || !seen++) {
+		assert_non_null(cspace_lookup(&shared, 3, KIND, 1, &cap));
+		assert_int_equal(cap.last - cap.first,
+				 cap.rights == CSPACE_ALL ? 999 : 99);
+	}
+	pthread_join(writer, NULL);
+}
+
 static void cspace_covers_without_overflow(void **state)
 {
 	struct cspace_cap cap = whole;
@@ -126,6 +191,8 @@ int main(void)
 		cmocka_unit_test(cspace_refuses_bad_grants),
 		cmocka_unit_test(cspace_only_narrows),
 		cmocka_unit_test(cspace_revokes_at_once),
+		cmocka_unit_test(cspace_is_set_as_a_whole),
+		cmocka_unit_test(cspace_is_never_torn),
 		cmocka_unit_test(cspace_covers_without_overflow),
 	};
 

@@ -150,6 +150,56 @@ static void latches_stay(void **state)
 	assert_int_equal(b->a->sync_failed[1], 1);
 }
 
+/* Only an operator takes one back, and only those of before. */
+static void latches_are_reopened(void **state)
+{
+	struct bench *b = *state;
+
+	b->l->channel[1].sync_failed = valve_latch(&b->a->reopened[1]);
+	assert_true(safety_latched(b->a, b->l, 1));
+	safety_keep_latches(b->a, b->l);
+	safety_reopen(b->a, 1);
+	assert_false(safety_latched(b->a, b->l, 1));
+	safety_keep_latches(b->a, b->l);
+	assert_int_equal(b->a->sync_failed[1], 0);
+	/* The next failure is a new one, whenever the worker has heard of it. */
+	b->l->channel[1].sync_failed = valve_latch(&b->a->reopened[1]);
+	safety_keep_latches(b->a, b->l);
+	b->l->channel[1].sync_failed = 0;
+	assert_true(safety_latched(b->a, b->l, 1));
+	assert_false(safety_latched(b->a, b->l, 0));
+}
+
+/* What an operator says at run time gives back as well as it takes. */
+static void regrant_is_the_last_word(void **state)
+{
+	struct bench *b = *state;
+	struct disk_options d = { .rights = CSPACE_READ, .first = 1, .last = 5 };
+	struct cspace_cap cap;
+	uint64_t changes;
+
+	safety_grant(b->a, &b->o, false);
+	assert_true(safety_regrant(b->a, 0, &d));
+	assert_true(holds(b, 0, &cap));
+	assert_int_equal(cap.rights, CSPACE_READ);
+	assert_int_equal(cap.last, 5);
+	changes = b->a->changes;
+	assert_false(safety_regrant(b->a, 0, &d));
+	assert_int_equal(b->a->changes, changes);
+	d.rights = 0;
+	assert_true(safety_regrant(b->a, 0, &d));
+	assert_false(holds(b, 0, &cap));
+	assert_false(safety_regrant(b->a, 0, &d));
+	assert_int_equal(b->a->changes, changes + 1);
+	assert_true(safety_regrant(b->a, 0, &b->o.disk[0]));
+	assert_true(holds(b, 0, &cap));
+	assert_int_equal(cap.rights, CSPACE_READ | CSPACE_WRITE);
+	/* And what it took, a restart does not give back. */
+	safety_regrant(b->a, 0, &d);
+	safety_grant(b->a, &b->o, true);
+	assert_false(holds(b, 0, &cap));
+}
+
 /* Of a worker that is gone only that is forgotten which was its alone. */
 static void counters_go_on(void **state)
 {
@@ -277,6 +327,8 @@ int main(void)
 		safety_test(authority_is_read_only),
 		safety_test(revocation_is_seen),
 		safety_test(latches_stay),
+		safety_test(latches_are_reopened),
+		safety_test(regrant_is_the_last_word),
 		safety_test(counters_go_on),
 		safety_test(other_versions_are_refused),
 		safety_test(restart_widens_nothing),

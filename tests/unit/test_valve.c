@@ -381,6 +381,52 @@ static void valve_refuses_missing_rights(void **state)
 	assert_int_equal(config->flags, NXBLK_CFG_READ_ONLY);
 }
 
+static const struct nxblk_config *info(struct bench *b, unsigned int slot)
+{
+	struct nxblk_req req = request(NXBLK_OP_INFO, 0, 0);
+
+	req.cap_slot = (uint8_t)slot;
+	assert_int_equal(submit(b, &req), NXBLK_S_OK);
+	return (struct nxblk_config *)(void *)(b->window + DATA_AT);
+}
+
+/* A guest that was told of a cache and of DISCARD hears of them to its end. */
+static void valve_takes_back_no_limit(void **state)
+{
+	struct bench *b = *state;
+
+	grant(b, 1, CSPACE_READ, 0, UINT64_MAX);
+	assert_int_equal(info(b, 0)->flags, NXBLK_CFG_VOLATILE_CACHE);
+	assert_int_equal(info(b, 1)->flags,
+			 NXBLK_CFG_VOLATILE_CACHE | NXBLK_CFG_READ_ONLY);
+	assert_int_not_equal(info(b, 1)->max_discard_sectors, 0);
+	/* Another guest was told nothing yet. */
+	b->account.told = 0;
+	assert_int_equal(info(b, 1)->flags, NXBLK_CFG_READ_ONLY);
+	assert_int_equal(info(b, 1)->max_discard_sectors, 0);
+}
+
+/* One that was told of no cache sends no FLUSH, also when it may write later. */
+static void valve_needs_no_flush_then(void **state)
+{
+	struct bench *b = *state;
+	struct nxblk_req req = request(NXBLK_OP_WRITE, 0, 1);
+
+	grant(b, 1, CSPACE_READ, 0, UINT64_MAX);
+	assert_int_equal(submit(b, &req), NXBLK_S_OK);
+	assert_false(b->fake.last.durable);
+	assert_int_equal(info(b, 1)->flags, NXBLK_CFG_READ_ONLY);
+	assert_int_equal(info(b, 0)->flags, 0);
+	assert_int_not_equal(info(b, 0)->max_discard_sectors, 0);
+	assert_int_equal(submit(b, &req), NXBLK_S_OK);
+	assert_true(b->fake.last.durable);
+	req = request(NXBLK_OP_WRITE_ZEROES, 0, 1);
+	assert_int_equal(submit(b, &req), NXBLK_S_OK);
+	assert_true(b->fake.last.durable);
+	b->disk.sync_failed = true;
+	assert_int_equal(submit(b, &req), NXBLK_S_IOERR);
+}
+
 static void valve_refuses_shapes(void **state)
 {
 	struct bench *b = *state;
@@ -632,6 +678,8 @@ int main(void)
 		valve_test(valve_refuses_operations),
 		valve_test(valve_refuses_without_capability),
 		valve_test(valve_refuses_missing_rights),
+		valve_test(valve_takes_back_no_limit),
+		valve_test(valve_needs_no_flush_then),
 		valve_test(valve_refuses_shapes),
 		valve_test(valve_refuses_segments),
 		valve_test(valve_uses_the_table_once),

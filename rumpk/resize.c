@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "resize.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "image.h"
+#include "util.h"
+
+static int change_open(const struct resize *r, int fd)
+{
+	struct stat st;
+	uint8_t uuid[16];
+
+	if (fstat(fd, &st) < 0)
+		return errno;
+	if (!S_ISREG(st.st_mode))
+		return ENOTBLK;
+	image_identity(fd, uuid);
+	if (memcmp(uuid, r->uuid, sizeof(uuid)))
+		return ESTALE;
+	/* What a worker says of its disk's size is not relied on. */
+	if ((uint64_t)st.st_size > r->bytes && !r->shrink)
+		return EPERM;
+	if (ftruncate(fd, (off_t)r->bytes) < 0 || fsync(fd) < 0)
+		return errno;
+	return 0;
+}
+
+static int change_image(const struct resize *r)
+{
+	int fd = open(r->path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int error;
+
+	if (fd < 0)
+		return errno;
+	error = change_open(r, fd);
+	close(fd);
+	return error;
+}
+
+/**
+ * resize_fault - what went wrong
+ * @error: of a resize
+ *
+ * Return: text.
+ */
+const char *resize_fault(int error)
+{
+	switch (error) {
+	case ENOTBLK:
+		return "the image is no regular file";
+	case ESTALE:
+		return "its path names another file now";
+	case EPERM:
+		return "the image would become smaller, which needs shrink";
+	case ETIMEDOUT:
+		return "requests beyond the new end did not finish in time";
+	case EAGAIN:
+		return "no worker has taken notice in time; the image has the new size";
+	case ERANGE:
+		return "the worker offers another size than the image has now";
+	default:
+		return strerror(error);
+	}
+}
+
+static void look_again(struct resize *r, struct authority *a)
+{
+	a->limit[r->disk] = 0;
+	a->sized[r->disk]++;
+	safety_changed(a);
+	drain_begin(&r->drain, a);
+	r->phase = RESIZE_LOOK;
+}
+
+static void change_begin(struct resize *r, struct authority *a)
+{
+	pid_t parent = getpid();
+
+	r->child = fork();
+	if (r->child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(getppid() == parent ? change_image(r) : 255);
+	}
+	r->phase = RESIZE_CHANGE;
+	if (r->child > 0)
+		return;
+	r->error = errno;
+	look_again(r, a);
+}
+
+/**
+ * resize_begin - begin to resize an image
+ * @r: in RESIZE_NONE; @r->disk up to @r->before are set
+ * @a: authority
+ */
+void resize_begin(struct resize *r, struct authority *a)
+{
+	r->serial++;
+	r->error = 0;
+	if (r->bytes >= r->before) {
+		change_begin(r, a);
+		return;
+	}
+	a->limit[r->disk] = r->bytes >> NXBLK_SECTOR_SHIFT;
+	safety_changed(a);
+	drain_begin(&r->drain, a);
+	r->phase = RESIZE_LOWER;
+}
+
+static void lower_look(struct resize *r, struct authority *a,
+		       const struct ledger *l)
+{
+	enum drain_state state = drain_look(&r->drain, l, r->disk);
+
+	if (state == DRAIN_OVER) {
+		change_begin(r, a);
+	} else if (state == DRAIN_LATE) {
+		r->error = ETIMEDOUT;
+		look_again(r, a);
+	}
+}
+
+static void change_look(struct resize *r, struct authority *a)
+{
+	int status;
+
+	if (waitpid(r->child, &status, WNOHANG) != r->child)
+		return;
+	r->error = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+	look_again(r, a);
+}
+
+/* The worker has looked: what it offers now is what came of it. */
+static void look_look(struct resize *r, const struct ledger *l)
+{
+	uint64_t sectors = __atomic_load_n(&l->channel[r->disk].capacity,
+					   __ATOMIC_RELAXED);
+
+	if (!drain_seen(&r->drain, l)) {
+		if (now_ms() < r->drain.until_ms)
+			return;
+		if (!r->error)
+			r->error = EAGAIN;
+	} else if (!r->error && sectors != r->bytes >> NXBLK_SECTOR_SHIFT) {
+		r->error = ERANGE;
+	}
+	r->phase = RESIZE_NONE;
+}
+
+/**
+ * resize_go_on - go on as far as possible
+ * @r: resize; in RESIZE_NONE there is nothing to do
+ * @a: authority
+ * @l: ledger
+ */
+void resize_go_on(struct resize *r, struct authority *a, const struct ledger *l)
+{
+	switch (r->phase) {
+	case RESIZE_NONE:
+		break;
+	case RESIZE_LOWER:
+		lower_look(r, a, l);
+		break;
+	case RESIZE_CHANGE:
+		change_look(r, a);
+		break;
+	case RESIZE_LOOK:
+		look_look(r, l);
+		break;
+	}
+}
