@@ -480,6 +480,50 @@ static void worker_dies_and_another_device_comes(void **state)
 				 NXBLK_S_IOERR);
 }
 
+static bool all_are(const uint8_t *bytes, uint8_t byte)
+{
+	return bytes[0] == byte && !memcmp(bytes, bytes + 1, 4095);
+}
+
+/* Its QEMU is killed, with writes that a slow device has and has not begun. */
+static void guest_dies_at_load(void **state)
+{
+	struct nxblk_req req;
+	int i;
+
+	start();
+	memset(sim_data(&g), 0x0d, 4096);
+	dev.misdeed = SILENT;
+	for (i = 0; i < 32; i++) {
+		sim_prepare(&g, &req, NXBLK_OP_WRITE, (uint16_t)i);
+		req.lba = 8;
+		req.count = 8;
+		req.nseg = 1;
+		req.seg[0].addr = g.dir.data.offset;
+		req.seg[0].len = 4096;
+		sim_send(&g, &req);
+	}
+	usleep(50000);
+	sim_disconnect(&g);
+	assert_int_equal(sim_connect(&g, socket_path, 1, 2), 0);
+	assert_int_equal(sim_bind(&g, 0), 0);
+	ion_guest_reset(&g.end, 77);
+	sim_ring(&g);
+	assert_int_equal(sim_wait_offer(&g, 500), -ETIMEDOUT);
+	assert_true(all_are(dev.disk + 4096, 0));
+	dev.misdeed = NONE;
+	assert_int_equal(sim_wait_offer(&g, 10000), 0);
+	/* All of it is over, and nothing of it comes later. */
+	assert_true(all_are(dev.disk + 4096, 0x0d));
+	sim_ack(&g, NXBLK_F_FLUSH, DEPTH);
+	assert_true(sim_wait_state(&g, ION_HOST_LIVE, 10000));
+	memset(sim_data(&g), 0x0e, 4096);
+	assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, 8, 8, 0), NXBLK_S_OK);
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_OK);
+	usleep(50000);
+	assert_true(all_are(dev.disk + 4096, 0x0e));
+}
+
 /* Its device does not come back for a while: nobody else waits for it. */
 static void worker_dies_with_a_fence(void **state)
 {
@@ -531,6 +575,7 @@ int main(int argc, char **argv)
 		TEST(reopened_below_a_log),
 		TEST(comes_back_with_it),
 		TEST(comes_back_to_another),
+		TEST(guest_dies_at_load),
 		TEST(worker_dies_without_a_fence),
 		TEST(worker_dies_and_another_device_comes),
 		TEST(worker_dies_with_a_fence),
