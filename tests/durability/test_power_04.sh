@@ -35,7 +35,7 @@ told() {
 }
 
 safe_files() {
-	cat "$tmp"/out* 2>/dev/null | sed -n -E 's/^SAFE ([0-9a-f]{64}) ([a-z0-9]+\/[0-9]+)\r?$/\1  \2/p'
+	cat "$tmp"/out* | sed -n -E 's/^SAFE ([0-9a-f]{64}) ([a-z0-9]+\/[0-9]+)\r?$/\1  \2/p'
 }
 
 kill_qemu() {
@@ -49,9 +49,11 @@ left() {
 	(($(grep -c 'guest left' "$logs/rumpk.log") >= $1))
 }
 
+: >"$tmp/out0"
 start_rumpk "$socket" --disk "file=$tmp/disk"
 for ((round = 1; round <= ROUNDS; round++)); do
 	safe_files >"$tmp/safe"
+	: >"$tmp/out$round"
 	cell --socket "$socket" --put "$tmp/write.sh:/write.sh" --put "$tmp/safe:/safe" \
 		-- sh /write.sh "round$round" >"$tmp/out$round" 2>"$logs/cell$round.err" &
 	guest=$!
