@@ -52,7 +52,7 @@ make_plan() {
 print_tally() {
 	local name missing=0
 	for name in $(printf '%s\n' "${!planned_of[@]}" | sort); do
-		echo "planned and run: $name ${run_of[$name]-0} of ${planned_of[$name]}"
+		echo "planned and run: soak $name ${run_of[$name]-0} of ${planned_of[$name]}"
 		((${run_of[$name]-0} == planned_of[$name])) || missing=1
 	done
 	return "$missing"
