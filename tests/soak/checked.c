@@ -14,7 +14,7 @@
  *	writes .                has found all, and writes from now on
  *	a FIRST COUNT SEQ .     a write of blocks was answered
  *	z FIRST COUNT SEQ .     blocks are about to be zeroed; Z: that was answered
- *	e FIRST ERRNO .         something ended with an error
+ *	e WHAT FIRST ERRNO .    read, write, zero or flush ended with an error
  *	s SECTORS .             the size of the disk, when it changes
  *	bad TEXT .              what must not be; the end, with status 1
  *	end .                   told to stop
@@ -172,7 +172,7 @@ static void find_all(uint8_t *buf, bool known)
 
 	for (block = 0; block < BLOCKS; block++) {
 		while (pread(disk, buf, BLOCK, (off_t)block * BLOCK) != BLOCK) {
-			say("e %u %d", block, errno);
+			say("e read %u %d", block, errno);
 			usleep(200000);
 		}
 		if (known)
@@ -193,9 +193,9 @@ static void hold(uint32_t first, uint32_t count, uint64_t seq)
 	}
 }
 
-static void failed(uint32_t first)
+static void failed(const char *what, uint32_t first)
 {
-	say("e %u %d", first, errno);
+	say("e %s %u %d", what, first, errno);
 	usleep(100000);
 }
 
@@ -216,7 +216,7 @@ static void do_write(struct worker *w, uint32_t first, uint32_t count)
 	}
 	for (i = first; i < first + count; i++)
 		blocks[i].torn = true;
-	failed(first);
+	failed("write", first);
 }
 
 /* Makes holes in the image, which a full filesystem then has no room to fill. */
@@ -234,7 +234,7 @@ static void do_zero(uint32_t first, uint32_t count)
 	}
 	for (i = first; i < first + count; i++)
 		blocks[i].torn_zero = true;
-	failed(first);
+	failed("zero", first);
 }
 
 static void do_read(struct worker *w, uint32_t first, uint32_t count)
@@ -243,7 +243,7 @@ static void do_read(struct worker *w, uint32_t first, uint32_t count)
 
 	if (pread(disk, w->buf, (size_t)count * BLOCK, (off_t)first * BLOCK) !=
 	    (ssize_t)count * BLOCK) {
-		failed(first);
+		failed("read", first);
 		return;
 	}
 	for (i = 0; i < count; i++)
@@ -274,7 +274,7 @@ static void *work(void *arg)
 		else if (dice < 95)
 			do_zero(first, count);
 		else if (fdatasync(disk))
-			failed(first);
+			failed("flush", first);
 	}
 	return NULL;
 }

@@ -35,14 +35,14 @@ $1 == "f" && NF == 5 {
 		bad("block " $2 " sector " $3 " is " $4 ", and " answered[$2] " was answered")
 }
 
-$1 == "e" && NF == 4 { errors[$3]++ }
+$1 == "e" && NF == 5 { errors[$2 " errno " $4]++ }
 
 $1 == "bad" { bad($0) }
 
 END {
 	text = boots " boots, " writes + 0 " writes and " zeroes + 0 " zeroings answered, "
 	text = text found + 0 " places looked at"
-	for (number in errors) text = text ", " errors[number] " times errno " number
+	for (kind in errors) text = text ", " errors[kind] " times " kind
 	print text ", " lost + 0 " lost"
 	exit lost > 0
 }
