@@ -66,13 +66,18 @@ static json_t *error_of(enum command_class class, const char *text)
 			 desc ? desc : json_string("not UTF-8"));
 }
 
+/* @result: the callee's; not used when something is wrong */
 static json_t *answer(struct command_call *call, json_t *result)
 {
-	json_t *message = call->class == COMMAND_OK ?
-				  json_pack("{s:o}", "return", result) :
-				  json_pack("{s:o}", "error",
-					    error_of(call->class, call->text));
+	json_t *message;
 
+	if (call->class == COMMAND_OK) {
+		message = json_pack("{s:o}", "return", result);
+	} else {
+		json_decref(result);
+		message = json_pack("{s:o}", "error",
+				    error_of(call->class, call->text));
+	}
 	if (call->id)
 		json_object_set_new(message, "id", call->id);
 	call->id = NULL;

@@ -5,6 +5,9 @@
  */
 #include "attack.h"
 
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define POISON 0xa5
@@ -366,6 +369,67 @@ static void outside_grant(struct channel *c)
 	expect_status(c, &req, NXBLK_S_OK);
 }
 
+/* A command of the test's, named by a variable of the environment. */
+static void order_host(const char *variable)
+{
+	const char *command = getenv(variable);
+
+	if (!command || system(command))
+		fail("%s: %s", variable, command ? command : "is not set");
+}
+
+/* The process that serves runs, or stops; that it has is waited for. */
+static void hold_worker(bool hold)
+{
+	const char *pid = getenv("ROGUE_WORKER");
+	char path[64], state = 0;
+	FILE *f;
+
+	if (!pid || kill(atoi(pid), hold ? SIGSTOP : SIGCONT))
+		fail("ROGUE_WORKER: no such process");
+	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+	while (hold && state != 'T') {
+		f = fopen(path, "r");
+		if (!f || fscanf(f, "%*d (rumpk-worker) %c", &state) != 1)
+			fail("%s: cannot be read", path);
+		fclose(f);
+	}
+}
+
+/*
+ * A whole ring of requests that nobody has looked at when the capability goes: none
+ * of them passes, nor any that follows, until it is granted again.
+ */
+static void revoked(struct channel *c)
+{
+	struct nxblk_resp rsp;
+	struct nxblk_req req;
+	unsigned int i;
+
+	hold_worker(true);
+	for (i = 0; i < c->terms.depth; i++) {
+		memset(channel_data(c, i), POISON, CHUNK);
+		req = channel_rw(c, NXBLK_OP_WRITE, i, i * SECTORS, SECTORS);
+		channel_put(c, &req);
+	}
+	channel_publish(c);
+	order_host("ROGUE_REVOKE");
+	hold_worker(false);
+	for (i = 0; i < c->terms.depth; i++) {
+		if (!channel_poll(c, &rsp, 10000))
+			fail("%u of %u answers", i, c->terms.depth);
+		if (rsp.op != NXBLK_OP_WRITE || rsp.status != NXBLK_S_PERM)
+			fail("op %u ended with status %u", rsp.op, rsp.status);
+		tally.status[NXBLK_S_PERM]++;
+	}
+	change(c, NXBLK_S_PERM, NXBLK_S_PERM);
+	req = channel_rw(c, NXBLK_OP_READ, TAG, 0, SECTORS);
+	expect_status(c, &req, NXBLK_S_PERM);
+	order_host("ROGUE_GRANT");
+	req = channel_rw(c, NXBLK_OP_READ, TAG, 0, SECTORS);
+	expect_status(c, &req, NXBLK_S_OK);
+}
+
 const struct attack request_attacks[] = {
 	{ "lba", lba },
 	{ "count", count },
@@ -383,5 +447,6 @@ const struct attack request_attacks[] = {
 	{ "read-only", read_only },
 	{ "no-write-right", no_write_right },
 	{ "outside-grant", outside_grant },
+	{ "revoked", revoked },
 	{ 0 },
 };
