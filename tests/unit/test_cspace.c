@@ -106,6 +106,7 @@ static void cspace_is_set_as_a_whole(void **state)
 {
 	struct cspace cs = { 0 };
 	struct cspace_cap other = whole;
+	int former;
 
 	other.rights = CSPACE_ALL;
 	other.first = 150;
@@ -115,9 +116,12 @@ static void cspace_is_set_as_a_whole(void **state)
 	assert_int_equal(cspace_set(&cs, 0, &other), -EINVAL);
 	other.rights = CSPACE_ALL;
 	assert_int_equal(cspace_set(&cs, 0, &whole), 0);
+	former = memcmp(&cs.slot[0].cap[0], &whole, sizeof(whole)) != 0;
 	assert_int_equal(cspace_set(&cs, 0, &other), 0);
 	assert_non_null(cspace_lookup(&cs, 0, KIND, 1, &found));
 	assert_memory_equal(&found, &other, sizeof(found));
+	/* Who is copying the former one meanwhile still finds it whole. */
+	assert_memory_equal(&cs.slot[0].cap[former], &whole, sizeof(whole));
 	assert_int_equal(cspace_epoch(&cs, 0), 2);
 	assert_int_equal(cspace_epoch(&cs, 1), 0);
 	assert_int_equal(cspace_revoke(&cs, 0), 0);
