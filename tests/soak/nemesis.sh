@@ -5,7 +5,7 @@
 # tests/common.sh.
 
 # Each so many times of a hundred.
-declare -A WEIGHT=([kill]=34 [restart]=16 [stop]=6 [pause]=10 [reset]=10 [fill]=12 [resize]=12)
+declare -A WEIGHT=([kill]=30 [restart]=14 [stop]=6 [pause]=10 [reset]=10 [fill]=10 [resize]=10 [revoke]=10)
 readonly IMAGE_MIB=16 ROOM_MIB=24
 declare -A planned_of=() run_of=()
 plan=() boot=1 image_mib=$IMAGE_MIB looked_at=0
@@ -67,7 +67,13 @@ make_image() {
 }
 
 serve() {
-	start_rumpk "$socket" --disk "file=$image" --disk "file=$tmp/word,ro"
+	start_rumpk "$socket" --control "$tmp/control.sock" --disk "file=$image" \
+		--disk "file=$tmp/word,ro"
+}
+
+control() {
+	"$NEXUS_BUILD/host/rumpkctl" --socket "$tmp/control.sock" "$@" >>"$logs/control.log" 2>&1 ||
+		fail "rumpkctl $*: $(tail -n 1 "$logs/control.log")"
 }
 
 # say_word TEXT: to the guest, on a disk that it only reads.
@@ -214,9 +220,19 @@ do_resize() {
 	size=${sizes[$1 % 3]}
 	((size != image_mib)) || size=${sizes[($1 + 1) % 3]}
 	place=$(history_end)
-	truncate -s "${size}M" "$image"
-	kill -HUP "$rumpk_pid"
+	control resize nxblk0 "${size}M" --shrink
 	hear 30 "$place" "s $((size * 2048))"
 	image_mib=$size
 	REPLY="to $size MiB"
+}
+
+# Until an operation has failed for it. Of a flush Linux is told an I/O error.
+do_revoke() {
+	local place
+	place=$(history_end)
+	explained_errors+=('[a-z]* 121' 'flush 5')
+	control revoke nxblk0
+	hear 30 "$place" 'e [a-z]* [0-9]* 121'
+	control grant nxblk0 rwd
+	REPLY='and grant all rights'
 }
