@@ -198,8 +198,10 @@ void cell_disk_changed(struct cell *c, unsigned int i)
 		disk->sync_failed = lost;
 		__atomic_store_n(&c->ledger->disk[i].lost, lost,
 				 __ATOMIC_RELAXED);
-		if (!lost)
+		if (!lost) {
+			disk_forget_witness(c, i);
 			rumpk_log(RUMPK_INFO, (int)i, "reopened");
+		}
 	}
 	cell_resize_disk(c, i);
 	if (c->channel[i].end.state == ION_HOST_DOWN && !disk->hal->waiting)

@@ -118,6 +118,7 @@ uint32_t cell_in_flight(const struct cell *c);
 
 int cell_open_disks(struct cell *c, const struct options *o, bool again);
 void disk_judge_witness(struct cell *c, unsigned int i);
+void disk_forget_witness(struct cell *c, unsigned int i);
 
 void cell_take_notice(struct cell *c);
 uint64_t cell_capacity(const struct cell *c, unsigned int i);

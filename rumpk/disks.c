@@ -273,6 +273,25 @@ static void know_disk(struct cell *c, unsigned int i,
 	memcpy(known->id, hal_virtio_id(hal), VIRTIO_BLK_ID_BYTES);
 }
 
+/* What the witness was not told of yet; each time is once. */
+static int witness_error(const struct cell *c, unsigned int i)
+{
+	if (c->witness[i] < 0 ||
+	    sync_file_range(c->witness[i], 0, 1, SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
+		return 0;
+	return errno == EIO || errno == ENOSPC ? errno : 0;
+}
+
+/**
+ * disk_forget_witness - an operator has taken all errors so far upon himself
+ * @c: cell
+ * @i: disk
+ */
+void disk_forget_witness(struct cell *c, unsigned int i)
+{
+	witness_error(c, i);
+}
+
 /**
  * disk_judge_witness - has a sync failed that nobody was told of
  * @c: cell, whose ledger is still mapped
@@ -287,13 +306,10 @@ void disk_judge_witness(struct cell *c, unsigned int i)
 {
 	int err;
 
-	if (c->witness[i] < 0 || !c->disk[i].hal || c->disk[i].hal->lost ||
-	    c->disk[i].hal->waiting)
+	if (c->disk[i].hal->lost || c->disk[i].hal->waiting)
 		return;
-	if (sync_file_range(c->witness[i], 0, 1, SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
-		return;
-	err = errno;
-	if (err != EIO && err != ENOSPC)
+	err = witness_error(c, i);
+	if (!err)
 		return;
 	c->disk[i].sync_failed = true;
 	__atomic_store_n(&c->ledger->channel[i].sync_failed,

@@ -257,23 +257,30 @@ bool image_is_held(int known, const char *path, char *text, unsigned int length)
 /**
  * image_witness - a description of an image that is never locked
  * @path: name
- * @uuid: of the image that is meant
  *
- * For whoever outlives those who serve: it keeps the file, and has seen no error
- * of writing back yet that it is not told of later (disks.c).
+ * For whoever outlives those who serve: it keeps the file, and will be told of each
+ * error of writing back (disks.c).
  *
  * Return: a descriptor, or -errno.
  */
-int image_witness(const char *path, const uint8_t uuid[16])
+int image_witness(const char *path)
 {
-	uint8_t found[16];
 	int fd = image_open_fd(path, true);
 
-	if (fd < 0)
-		return -errno;
+	return fd < 0 ? -errno : fd;
+}
+
+/**
+ * image_is - is it the image that is meant
+ * @fd: of an image
+ * @uuid: of the one that is meant
+ *
+ * Return: whether it is.
+ */
+bool image_is(int fd, const uint8_t uuid[16])
+{
+	uint8_t found[16];
+
 	image_identity(fd, found);
-	if (memcmp(found, uuid, sizeof(found)) == 0)
-		return fd;
-	close(fd);
-	return -ESTALE;
+	return memcmp(found, uuid, sizeof(found)) == 0;
 }

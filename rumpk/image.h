@@ -28,7 +28,8 @@ int image_open(struct image *img, const char *path, bool read_only,
 int image_open_again(struct image *img, int known, const char *path,
 		     bool read_only, uint32_t block);
 bool image_is_held(int known, const char *path, char *text, unsigned int length);
-int image_witness(const char *path, const uint8_t uuid[16]);
+int image_witness(const char *path);
+bool image_is(int fd, const uint8_t uuid[16]);
 int image_size(int fd, uint32_t block, uint64_t *size, const char **why);
 void image_identity(int fd, uint8_t uuid[16]);
 int image_lock(int fd, bool read_only, unsigned int wait_ms);

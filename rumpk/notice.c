@@ -79,6 +79,7 @@ static void disk_reopen(struct cell *c, unsigned int i)
 		hal_reopen(disk->hal);
 		return;
 	}
+	disk_forget_witness(c, i);
 	disk->sync_failed = safety_latched(c->authority, c->ledger, i);
 	cell_resize_disk(c, i);
 }

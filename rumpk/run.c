@@ -266,23 +266,33 @@ static void say_ready(struct service *s)
 	close_ready_fd(s);
 }
 
-/* The images are what the first worker has opened, whatever becomes of their names. */
+/* Whether each is an image at all is for the first worker to find and to say. */
 static void open_witnesses(struct service *s)
 {
 	unsigned int i;
 
 	for (i = 0; i < s->o->disks; i++) {
 		const struct disk_options *d = &s->o->disk[i];
-		int fd;
 
-		if (!d->path || d->vhost)
-			continue;
-		fd = image_witness(d->path, s->record->disk[i].uuid);
-		if (fd < 0)
-			rumpk_warn("disk %s: cannot be opened a second time: %s",
-				   d->path, strerror(-fd));
-		s->witness[i] = fd < 0 ? -1 : fd;
+		s->witness[i] = d->path && !d->vhost ? image_witness(d->path) :
+						       -1;
 		s->broker.image[i].known = s->witness[i];
+	}
+}
+
+/* The images are what the first worker has opened, whatever becomes of their names. */
+static void judge_witnesses(struct service *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->o->disks; i++) {
+		if (s->witness[i] < 0 ||
+		    image_is(s->witness[i], s->record->disk[i].uuid))
+			continue;
+		rumpk_warn("disk %s: was replaced just now, its workers will look for it by its name",
+			   s->o->disk[i].path);
+		close_fd(&s->witness[i]);
+		s->broker.image[i].known = -1;
 	}
 }
 
@@ -292,7 +302,7 @@ static int served(void *arg)
 	struct service *s = arg;
 	int status = s->again ? 0 : start_keeper(s);
 
-	open_witnesses(s);
+	judge_witnesses(s);
 
 	if (!status)
 		status = write_pid(s);
@@ -388,6 +398,7 @@ static int supervise(struct service *s)
 	};
 
 	let_workers_ask(s);
+	open_witnesses(s);
 	safety_grant(s->authority, s->o, s->again);
 	return supervisor_run(&plan);
 }

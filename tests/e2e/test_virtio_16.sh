@@ -45,8 +45,11 @@ sleep 1
 write nxblk0 b && exit 5
 beside
 # The device still has the old one: nothing newer may pass it.
-write nxblk0 c && exit 6
-[ "$(cat $nexus/state)" != live ] || exit 7
+for i in $(seq 30); do
+	[ "$(cat $nexus/state)" != live ] || exit 6
+	sleep 0.1
+done
+write nxblk0 c && exit 7
 echo continue-now
 live
 write nxblk0 d || exit 8

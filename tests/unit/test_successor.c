@@ -26,6 +26,7 @@
 
 #include "rumpk/run.h"
 #include "rumpk/util.h"
+#include "control_client.h"
 #include "sim_guest.h"
 #include "worker_of.h"
 
@@ -37,15 +38,18 @@
  * struct kernel - what this program's processes see of it
  * @held: inode of which something that has no process holds the lock
  * @lost: writing back has failed once, and only the dead were told
+ * @sync_fails: for everybody
  */
 struct kernel {
 	ino_t held;
 	int lost;
+	int sync_fails;
 };
 
 static char dir[64];
 static char socket_path[80];
 static char log_path[80];
+static char control_path[80];
 static char image[2][96];
 static char disk[2][128];
 static pid_t daemon_pid;
@@ -75,17 +79,26 @@ int sync_file_range(int fd, off64_t offset, off64_t length, unsigned int flags)
 	return (int)syscall(SYS_sync_file_range, fd, offset, length, flags);
 }
 
+int fdatasync(int fd)
+{
+	if (kernel->sync_fails) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
 static void daemon_child(int ready)
 {
 	char number[16];
-	char *argv[] = { "rumpk", "--socket", socket_path, "--ready-fd",
-			 number,  "--disk",   disk[0],	   "--disk",
-			 disk[1], NULL };
+	char *argv[] = { "rumpk", "--socket",  socket_path,  "--ready-fd",
+			 number,  "--disk",    disk[0],	     "--disk",
+			 disk[1], "--control", control_path, NULL };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600), 2);
 	snprintf(number, sizeof(number), "%d", ready);
-	_exit(rumpk_run(9, argv));
+	_exit(rumpk_run(11, argv));
 }
 
 static void attach_both(void)
@@ -386,6 +399,33 @@ static void sync_error_behind_a_fence(void **state)
 	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
 }
 
+/* What an operator has reopened is not lost a second time. */
+static void reopened_once_and_for_all(void **state)
+{
+	int control;
+
+	(void)state;
+	start();
+	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
+	kernel->sync_fails = 1;
+	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
+	kernel->sync_fails = 0;
+	kernel->lost = 1;
+	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
+	control = client_connect(control_path);
+	assert_string_equal(
+		client_class(control,
+			     "{\"execute\":\"reopen\",\"arguments\":{\"disk\":0}}"),
+		"");
+	close(control);
+	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
+	kill_worker();
+	follow(&g[0]);
+	follow(&g[1]);
+	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
+	expect_byte(&g[0], 1);
+}
+
 static int setup(void **state)
 {
 	int i;
@@ -396,6 +436,7 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(dir));
 	snprintf(socket_path, sizeof(socket_path), "%s/s", dir);
 	snprintf(log_path, sizeof(log_path), "%s/log", dir);
+	snprintf(control_path, sizeof(control_path), "%s/c", dir);
 	for (i = 0; i < 2; i++) {
 		int fd;
 
@@ -440,6 +481,7 @@ int main(void)
 		TEST(lost_until_an_operator_says),
 		TEST(sync_error_of_the_dead),
 		TEST(sync_error_behind_a_fence),
+		TEST(reopened_once_and_for_all),
 	};
 
 	kernel = mmap(NULL, sizeof(*kernel), PROT_READ | PROT_WRITE,
