@@ -28,6 +28,8 @@
 #define LOCK_AGAIN_MS 10000u
 #define LOCK_FRESH_MS 500u
 #define DEVICE_MS 2000u
+/* No file has a page here that could be waited for. */
+#define NOWHERE (1ll << 62)
 
 static struct hal *open_mem(const struct cell *c, const struct disk_options *d,
 			    unsigned int nth, const uint8_t uuid[16])
@@ -276,8 +278,8 @@ static void know_disk(struct cell *c, unsigned int i,
 /* What the witness was not told of yet; each time is once. */
 static int witness_error(const struct cell *c, unsigned int i)
 {
-	if (c->witness[i] < 0 ||
-	    sync_file_range(c->witness[i], 0, 1, SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
+	if (c->witness[i] < 0 || sync_file_range(c->witness[i], NOWHERE, 1,
+						 SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
 		return 0;
 	return errno == EIO || errno == ENOSPC ? errno : 0;
 }
@@ -300,7 +302,7 @@ void disk_forget_witness(struct cell *c, unsigned int i)
  * The kernel tells each open file description once that writing back has failed. A
  * worker that dies may have been told; its successor's description is newer than
  * the failure, and is not. The witness has lived all the time, and is asked in a way
- * that writes nothing: it waits for one page at most.
+ * that writes nothing and waits for nothing.
  */
 void disk_judge_witness(struct cell *c, unsigned int i)
 {

@@ -414,7 +414,9 @@ static void file_try(struct hal_file *f)
 		f->next_name = now + LOCK_NAME_MS;
 	f->next_try = now + (eager ? LOCK_TRY_MS : LOCK_PATIENT_MS);
 	f->hal.polled = eager;
-	/* A supervisor that is slow to answer will answer. */
+	/* Of the other disks' time, a supervisor that does not answer gets a tenth. */
+	if (err == -ETIMEDOUT)
+		f->next_try = now + 10 * (now_ms() - now);
 	if (err == -EBUSY || err == -ETIMEDOUT)
 		return;
 	if (err)
