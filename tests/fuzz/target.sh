@@ -13,7 +13,9 @@ seconds=$REPLY
 target=${1-}
 [[ -e $NEXUS_TOP/tests/fuzz/fuzz_$target.c ]] || fail "no fuzzer is called \"$target\""
 
-make -s -C "$NEXUS_TOP/tests/fuzz" O="$NEXUS_BUILD/tests/fuzz" "$NEXUS_BUILD/tests/fuzz/fuzz_$target"
+with_lock "$NEXUS_BUILD/tests/fuzz.lock" \
+	make -s -C "$NEXUS_TOP/tests/fuzz" O="$NEXUS_BUILD/tests/fuzz" \
+	"$NEXUS_BUILD/tests/fuzz/fuzz_$target"
 inputs=("$NEXUS_TOP/tests/fuzz/corpus/$target"/*)
 [[ -e ${inputs[0]} ]] || fail "$target has no corpus"
 "$NEXUS_BUILD/tests/fuzz/fuzz_$target" -close_fd_mask=2 "${inputs[@]}" \
