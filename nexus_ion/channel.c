@@ -9,6 +9,8 @@
  *   UP --host restarts or goes--> LOST --offer--> UP
  *   UP --a ring rule is broken, by either side--> BACKOFF --time--> RESETTING
  *   RESETTING, LOST --the driver refuses the offer--> REFUSED --other offer--> UP
+ *   REFUSED --the host knows nothing of our reset--> RESETTING
+ *   UP --the host does not take the acknowledgement--> RESETTING
  *   any --close--> CLOSED
  *
  * Invariants: messages pass only in UP. UP is left under both ring locks, so
@@ -28,6 +30,9 @@
 #define ION_BACKOFF_MAX_MS 5000
 /* A channel that was up for this long starts again with the least back-off. */
 #define ION_BACKOFF_FORGET_MS 10000
+/* What we stored may have been overwritten before the host saw it. */
+#define ION_RESET_AGAIN_MS 1000
+#define ION_ACK_SEEN_MS 5000
 #define ION_CLOSE_MS 2000
 #define ION_CLOSE_SILENT_MS 100
 #define ION_CLOSE_LOOK_MS 20
@@ -131,7 +136,19 @@ static void ion_channel_reset(struct ion_channel *ch)
 	ion_channel_set_state(ch, ION_CH_RESETTING);
 	/* Zero is the id of memory that nobody has reset. */
 	ion_guest_reset(&ch->end, get_random_u64() | 1);
+	ch->retry_at = jiffies + msecs_to_jiffies(ION_RESET_AGAIN_MS);
 	ion_channel_ring(ch);
+}
+
+/* The next reset is to come no sooner than this, each time later. */
+static void ion_channel_pause(struct ion_channel *ch)
+{
+	if (time_after(jiffies,
+		       ch->up_since + msecs_to_jiffies(ION_BACKOFF_FORGET_MS)))
+		ch->backoff_ms = 0;
+	ch->backoff_ms = clamp(ch->backoff_ms * 2, ION_BACKOFF_MIN_MS,
+			       ION_BACKOFF_MAX_MS);
+	ch->retry_at = jiffies + msecs_to_jiffies(ch->backoff_ms);
 }
 
 static void ion_channel_acknowledge(struct ion_channel *ch,
@@ -164,6 +181,7 @@ static void ion_channel_try_up(struct ion_channel *ch)
 	ret = ch->ops->offer(ch, &o, &t);
 	if (ret) {
 		ch->refused_generation = o.generation;
+		ion_channel_pause(ch);
 		ion_channel_set_state(ch, ION_CH_REFUSED);
 		ion_guest_set_state(&ch->end, ION_GUEST_LATCHED,
 				    ION_REASON_LIMITS);
@@ -192,12 +210,7 @@ static void ion_channel_down(struct ion_channel *ch,
 
 static void ion_channel_back_off(struct ion_channel *ch, const char *why)
 {
-	if (time_after(jiffies,
-		       ch->up_since + msecs_to_jiffies(ION_BACKOFF_FORGET_MS)))
-		ch->backoff_ms = 0;
-	ch->backoff_ms = clamp(ch->backoff_ms * 2, ION_BACKOFF_MIN_MS,
-			       ION_BACKOFF_MAX_MS);
-	ch->retry_at = jiffies + msecs_to_jiffies(ch->backoff_ms);
+	ion_channel_pause(ch);
 	ion_channel_down(ch, ION_CH_BACKOFF, why);
 }
 
@@ -270,6 +283,14 @@ static void ion_channel_check_config(struct ion_channel *ch)
 	ch->ops->changed(ch);
 }
 
+/* The host still waits for what we stored when we came up. */
+static bool ion_channel_is_unseen(const struct ion_channel *ch)
+{
+	return ion_load_acquire(&ch->end.theirs->state) == ION_HOST_READY &&
+	       time_after(jiffies,
+			  ch->up_since + msecs_to_jiffies(ION_ACK_SEEN_MS));
+}
+
 static void ion_channel_step_up(struct ion_channel *ch)
 {
 	/*
@@ -282,6 +303,12 @@ static void ion_channel_step_up(struct ion_channel *ch)
 	}
 	if (READ_ONCE(ch->latch)) {
 		ion_channel_latched(ch);
+		return;
+	}
+	if (ion_channel_is_unseen(ch)) {
+		ch_log(warn, ch, "the host does not take the acknowledgement\n");
+		ion_channel_down(ch, ION_CH_LOST, "host lost");
+		ion_channel_reset(ch);
 		return;
 	}
 	ion_channel_check_config(ch);
@@ -298,6 +325,40 @@ static void ion_channel_step_lost(struct ion_channel *ch)
 	/* A host that latched, or that does not know our reset, needs a new one. */
 	switch (ion_load_acquire(&host->state)) {
 	case ION_HOST_READY:
+	case ION_HOST_LIVE:
+	case ION_HOST_LATCHED:
+		ion_channel_reset(ch);
+		break;
+	}
+}
+
+/* The same reset once more: to a host that is about to drain it is nothing new. */
+static void ion_channel_step_resetting(struct ion_channel *ch)
+{
+	ion_channel_try_up(ch);
+	if (ch->state != ION_CH_RESETTING || time_before(jiffies, ch->retry_at))
+		return;
+	ion_guest_reset(&ch->end, ch->end.reset_id);
+	ch->retry_at = jiffies + msecs_to_jiffies(ION_RESET_AGAIN_MS);
+	ion_channel_ring(ch);
+}
+
+/*
+ * A host that keeps to its offer is left alone. One that latched, or that has
+ * drained somebody else's reset, will never make another one by itself.
+ */
+static void ion_channel_step_refused(struct ion_channel *ch)
+{
+	const struct ion_host_channel *host = ch->end.theirs;
+
+	ion_channel_try_up(ch);
+	if (ch->state != ION_CH_REFUSED || time_before(jiffies, ch->retry_at))
+		return;
+	switch (ion_load_acquire(&host->state)) {
+	case ION_HOST_READY:
+		if (ion_read(&host->drained_id) == ch->end.reset_id)
+			break;
+		fallthrough;
 	case ION_HOST_LIVE:
 	case ION_HOST_LATCHED:
 		ion_channel_reset(ch);
@@ -323,8 +384,10 @@ bool ion_channel_step(struct ion_channel *ch)
 	case ION_CH_CLOSED:
 		break;
 	case ION_CH_RESETTING:
+		ion_channel_step_resetting(ch);
+		break;
 	case ION_CH_REFUSED:
-		ion_channel_try_up(ch);
+		ion_channel_step_refused(ch);
 		break;
 	case ION_CH_UP:
 		ion_channel_step_up(ch);

@@ -11,7 +11,7 @@
 # shellcheck source=tests/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 
-truncate -s 64M "$tmp/image"
+truncate -s "${image_size:-64M}" "$tmp/image"
 socket=$tmp/ion.sock
 start_rumpk "$socket" --disk "file=$tmp/image"
 # It ends in order only when it is not stopped.

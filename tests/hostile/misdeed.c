@@ -174,6 +174,49 @@ static void restart_when_kept(struct disk *d, unsigned int left)
 	generation_offered(d, 0);
 }
 
+/*
+ * What the guest says of itself lies in memory that the host can write: here it is
+ * overwritten before the host, which does no other wrong, has seen it.
+ */
+
+#define NO_STATE 77u
+
+static struct ion_guest_channel *guest_record(struct disk *d)
+{
+	return (struct ion_guest_channel *)d->end.theirs;
+}
+
+static void reset_erased(struct disk *d, unsigned int left)
+{
+	d->erases = left > 0;
+}
+
+/* First less is offered than the guest needs; then it is forgotten that it refused. */
+static void refusal_erased(struct disk *d, unsigned int left)
+{
+	d->end.offered = left ? 0 : NXBLK_F_INDIRECT;
+	if (left == 99)
+		generation_offered(d, 0);
+	d->erases = left > 0 && left < 50;
+}
+
+static void acknowledgement_erased(struct disk *d, unsigned int left)
+{
+	if (left == 99) {
+		generation_offered(d, 0);
+		d->deaf = true;
+	} else if (left == 0) {
+		ion_write(&guest_record(d)->generation, 1ull << 40);
+		d->deaf = false;
+	}
+}
+
+void disk_erase(struct disk *d)
+{
+	ion_write(&guest_record(d)->reset_id, 0);
+	ion_write(&guest_record(d)->state, NO_STATE);
+}
+
 static void capacity_flips(struct disk *d, unsigned int left)
 {
 	uint64_t whole = d->size / NXBLK_SECTOR_SIZE;
@@ -416,8 +459,11 @@ static const struct misdeed misdeeds[] = {
 	  .tick = restart_when_kept,
 	  .ticks = ~0u },
 	{ .name = "latch-always", .answer = host_latch },
+	{ .name = "reset-erased", .tick = reset_erased, .ticks = 100 },
+	{ .name = "refusal-erased", .tick = refusal_erased, .ticks = 100 },
+	{ .name = "ack-erased", .tick = acknowledgement_erased, .ticks = 100 },
 	{ .name = "storm", .unrest = unrest_storm },
-	{ .name = "noise", .unrest = unrest_noise },
+	{ .name = "noise", .unrest = unrest_noise, .size = 2 << 20, .config = half },
 	{ .name = "capacity-flips", .tick = capacity_flips, .ticks = 500 },
 	{ .name = "read-only-flips",
 	  .tick = read_only_flips,

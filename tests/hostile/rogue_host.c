@@ -269,6 +269,10 @@ static void step(struct disk *d)
 	struct nxblk_req req;
 
 	watch(d);
+	if (d->erases)
+		disk_erase(d);
+	if (d->deaf)
+		return;
 	switch (ion_host_look(&d->end)) {
 	case ION_HOST_EV_RESET:
 		d->keeping = false;
@@ -418,7 +422,10 @@ static bool foreign_untouched(const struct server *s)
 	return same;
 }
 
-/* All that a guest relies on is right again, in new generations. */
+/*
+ * All that a guest relies on is right again, in new generations; that its disk has
+ * become larger tells it so.
+ */
 static void repair(struct server *s, struct disk *disks, unsigned int count)
 {
 	unsigned int i;
@@ -428,6 +435,7 @@ static void repair(struct server *s, struct disk *disks, unsigned int count)
 	ion_publish(s->mem, &laid_out, directory);
 	for (i = 0; i < count; i++) {
 		disks[i].restless = false;
+		disks[i].config.capacity = disks[i].size / NXBLK_SECTOR_SIZE;
 		ion_host_start(&disks[i].end, disks[i].end.generation);
 	}
 	server_ring(s, 0);

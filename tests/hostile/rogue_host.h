@@ -36,6 +36,8 @@ struct misdeed;
  * @denying: INFO is denied
  * @restless: a misdeed that goes on by itself has begun
  * @ticks_left: of the misdeed
+ * @erases: the guest's record is overwritten at each look
+ * @deaf: the host does not look at it
  * @infos: how often INFO was asked
  * @guest_state: of the guest, as last printed
  */
@@ -54,6 +56,8 @@ struct disk {
 	bool denying;
 	bool restless;
 	unsigned int ticks_left;
+	bool erases;
+	bool deaf;
 	unsigned int infos;
 	uint32_t guest_state;
 };
@@ -110,6 +114,7 @@ void misdeed_list(void);
 
 void disk_answer(struct disk *d, const struct nxblk_resp *rsp);
 void disk_hint(struct disk *d);
+void disk_erase(struct disk *d);
 
 /* unrest.c */
 void unrest_flips(struct server *s);
