@@ -2,9 +2,6 @@
 /* What the rogue host can do wrong. To add a misdeed, add a function and a line. */
 #include "rogue_host.h"
 
-#include <stdio.h>
-#include <string.h>
-
 /*
  * Answers. Each gets the request and the answer that would be right, after the
  * data has been moved.
@@ -361,7 +358,7 @@ HEADER(no_config, dir[0].config.length = 0)
 HEADER(no_data, dir[0].data.length = 0)
 HEADER(peer, (dir[0].host_peer = 0xffff, dir[0].host_vector = 0xffff))
 
-static const struct misdeed misdeeds[] = {
+const struct misdeed misdeeds[] = {
 	{ .name = "none" },
 
 	{ .name = "status-unknown", .answer = status_unknown },
@@ -416,8 +413,8 @@ static const struct misdeed misdeeds[] = {
 	  .tick = restart_when_kept,
 	  .ticks = ~0u },
 	{ .name = "latch-always", .answer = host_latch },
-	{ .name = "storm", .unrest = unrest_storm },
-	{ .name = "noise", .unrest = unrest_noise },
+	{ .name = "storm", .unrest = &unrest_storm },
+	{ .name = "noise", .unrest = &unrest_noise },
 	{ .name = "capacity-flips", .tick = capacity_flips, .ticks = 500 },
 	{ .name = "read-only-flips",
 	  .tick = read_only_flips,
@@ -493,22 +490,21 @@ static const struct misdeed misdeeds[] = {
 	{ .name = "no-config", .header = no_config },
 	{ .name = "no-data", .header = no_data },
 	{ .name = "peer", .header = peer },
+	{},
 };
 
+/**
+ * misdeed_find - a misdeed by its name
+ * @name: of it
+ *
+ * Return: NULL when there is none.
+ */
 const struct misdeed *misdeed_find(const char *name)
 {
-	size_t i;
+	const struct misdeed *m;
 
-	for (i = 0; i < sizeof(misdeeds) / sizeof(misdeeds[0]); i++)
-		if (!strcmp(misdeeds[i].name, name))
-			return &misdeeds[i];
+	for (m = misdeeds; m->name; m++)
+		if (!strcmp(m->name, name))
+			return m;
 	return NULL;
-}
-
-void misdeed_list(void)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(misdeeds) / sizeof(misdeeds[0]); i++)
-		puts(misdeeds[i].name);
 }
