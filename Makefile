@@ -22,6 +22,16 @@ test: ## install what is missing, build, and run every test (T=NAME: that one)
 	@scripts/modules uml >/dev/null
 	@scripts/run-tests $(T)
 
+.PHONY: test-debug
+test-debug: ## tier 2: what concerns the modules, on a kernel with KASAN, lockdep and more
+	@scripts/setup test
+	@scripts/test-debug debug $(T)
+
+.PHONY: test-kcsan
+test-kcsan: ## some of it on a kernel that looks for data races
+	@scripts/setup test
+	@scripts/test-debug kcsan $(T)
+
 .PHONY: test-full
 test-full: ## tier 3: the same so often that rare faults show, for hours (T=NAME: a part)
 	@scripts/setup test
@@ -70,7 +80,7 @@ bench-recovery: ## how fast a killed worker is replaced
 	@scripts/bench-recovery
 
 .PHONY: modules
-modules: ## the kernel modules, for KERNEL=6.1, 6.12 or the path of a kernel build tree
+modules: ## the kernel modules, for KERNEL=6.1, 6.12, debug, kcsan or the path of a kernel build tree
 	@scripts/modules $(KERNEL)
 
 .PHONY: host

@@ -115,7 +115,7 @@ u32 nxblk_answer(struct ion_channel *ch, const void *data)
 	struct nxblk_slot *slot;
 	int state;
 
-	if (resp->generation != q->generation) {
+	if (resp->generation != READ_ONCE(q->generation)) {
 		q->stale++;
 		return ION_REASON_NONE;
 	}

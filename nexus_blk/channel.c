@@ -94,7 +94,8 @@ static void nxblk_channel_up(struct ion_channel *ch)
 	struct nxblk_disk *d = q->disk;
 
 	mutex_lock(&d->lock);
-	q->generation = (u32)ch->end.generation;
+	/* An answer that comes too early may look at it: see nxblk_answer(). */
+	WRITE_ONCE(q->generation, (u32)ch->end.generation);
 	nxblk_queue_drained(q);
 	q->up = true;
 	d->want_info = true;

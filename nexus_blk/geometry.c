@@ -136,7 +136,7 @@ int nxblk_geometry_create(struct nxblk_disk *d)
 free_tags:
 	blk_mq_free_tag_set(&d->set);
 complain:
-	dev_err(&d->idev->dev, "%s: no disk: %d\n", nxblk_disk_name(d), ret);
+	nxblk_log(err, d, "%s: no disk: %d\n", nxblk_disk_name(d), ret);
 	nxblk_disk_set_state(d, NXBLK_REFUSED, "out of memory");
 	return ret;
 }

@@ -135,31 +135,46 @@ static u32 nxblk_info_most_sectors(struct nxblk_disk *d)
 	return most >> SECTOR_SHIFT;
 }
 
-/* INFO was answered OK with @cfg, a private copy. */
-static void nxblk_info_apply(struct nxblk_disk *d, struct nxblk_config *cfg)
+/* The first answer makes the disk; without the memory for it, a later one does. */
+static bool nxblk_info_create(struct nxblk_disk *d)
+{
+	int ret = nxblk_geometry_create(d);
+
+	if (!ret)
+		queue_work(nxblk_add_wq, &d->add_work);
+	if (ret != -ENOMEM)
+		return true;
+	d->want_info = true;
+	nxblk_info_again(d);
+	return false;
+}
+
+/*
+ * INFO was answered OK with @cfg, a private copy. Returns whether another one may be
+ * asked for at once.
+ */
+static bool nxblk_info_apply(struct nxblk_disk *d, struct nxblk_config *cfg)
 {
 	struct nxblk_fault f;
 
 	if (!nxblk_validate_config(cfg, PAGE_SIZE >> SECTOR_SHIFT, &f)) {
 		nxblk_info_reject(d, &f);
-		return;
+		return true;
 	}
 	nxblk_clamp_config(cfg, nxblk_info_most_sectors(d));
 	if (d->disk && !nxblk_validate_successor(cfg, &d->cfg, &f)) {
 		nxblk_info_reject(d, &f);
-		return;
+		return true;
 	}
 	d->cfg = *cfg;
-	if (!d->disk) {
-		if (!nxblk_geometry_create(d))
-			queue_work(nxblk_add_wq, &d->add_work);
-		return;
-	}
+	if (!d->disk)
+		return nxblk_info_create(d);
 	nxblk_geometry_refresh(d);
 	nxblk_outage_revive(d);
+	return true;
 }
 
-/* Returns whether the host answered; when it denied, it is asked again later. */
+/* Returns whether to go on; when the host denied, it is asked again later. */
 static bool nxblk_info_consume(struct nxblk_disk *d, struct nxblk_slot *slot)
 {
 	struct nxblk_pool *pool = &d->queues[0].pool;
@@ -167,11 +182,10 @@ static bool nxblk_info_consume(struct nxblk_disk *d, struct nxblk_slot *slot)
 
 	memcpy(&cfg, pool->base + nxblk_pool_bytes(pool), sizeof(cfg));
 	atomic_set_release(&slot->state, NXBLK_SLOT_IDLE);
-	if (slot->status)
-		nxblk_info_denied(d, slot->status);
-	else
-		nxblk_info_apply(d, &cfg);
-	return !slot->status;
+	if (!slot->status)
+		return nxblk_info_apply(d, &cfg);
+	nxblk_info_denied(d, slot->status);
+	return false;
 }
 
 static void nxblk_info_missing(struct nxblk_disk *d)

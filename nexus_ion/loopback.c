@@ -105,12 +105,8 @@ int ion_loopback_start(struct ion_loopback *lb)
 	if (ret)
 		return ret;
 	WRITE_ONCE(lb->started, true);
-	ret = ion_window_add(&lb->window);
-	if (ret) {
-		WRITE_ONCE(lb->started, false);
-		ion_window_exit(&lb->window);
-	}
-	return ret;
+	/* If this fails, the host may be ringing: ion_loopback_destroy() does the rest. */
+	return ion_window_add(&lb->window);
 }
 EXPORT_SYMBOL_GPL(ion_loopback_start);
 

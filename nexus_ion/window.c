@@ -6,6 +6,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/err.h>
 #include <linux/idr.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
@@ -92,7 +93,7 @@ static bool ion_is_repeated(const struct ion_dir_entry *dir, unsigned int i)
 	return false;
 }
 
-/* Copy the directory out, once, and judge the copy. */
+/* Copy the directory out, once, and judge the copy. An errno as pointer on failure. */
 static struct ion_dir_entry *ion_window_directory(struct ion_window *w)
 {
 	const u8 *shared = w->base + w->hdr.dir_offset;
@@ -103,7 +104,7 @@ static struct ion_dir_entry *ion_window_directory(struct ion_window *w)
 
 	dir = kvcalloc(w->hdr.dir_count, sizeof(*dir), GFP_KERNEL);
 	if (!dir)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	for (i = 0; i < w->hdr.dir_count; i++)
 		memcpy(&dir[i], shared + (size_t)i * w->hdr.dir_entry_size,
 		       sizeof(*dir));
@@ -123,7 +124,7 @@ static struct ion_dir_entry *ion_window_directory(struct ion_window *w)
 reject:
 	ion_window_complain(w, &f);
 	kvfree(dir);
-	return NULL;
+	return ERR_PTR(-ENODEV);
 }
 
 /* The first stores into the window: now it is known to be ours, all of it. */
@@ -137,23 +138,39 @@ static void ion_window_greet(struct ion_window *w)
 	ion_write(&guest->features, 0);
 }
 
+/* Make the device of an instance: @count queues, the first at @entries. */
+static int ion_window_add_device(struct ion_window *w,
+				 const struct ion_dir_entry *entries,
+				 unsigned int count)
+{
+	struct ion_device *idev = ion_device_alloc(w, entries, count);
+	int ret;
+
+	if (!idev)
+		return -ENOMEM;
+	get_device(&idev->dev);
+	list_add_tail(&idev->node, &w->devices);
+	ret = ion_device_add(idev);
+	if (ret) {
+		list_del(&idev->node);
+		put_device(&idev->dev);
+	}
+	return ret;
+}
+
+/* A device that cannot be made is missing until the window is bound again. */
 static void ion_window_populate(struct ion_window *w,
 				const struct ion_dir_entry *dir)
 {
-	struct ion_device *idev;
 	unsigned int i, n;
+	int ret;
 
 	for (i = 0; i < w->hdr.dir_count; i += n) {
 		n = ion_count_queues(dir, i, w->hdr.dir_count);
-		idev = ion_device_alloc(w, &dir[i], n);
-		if (!idev)
-			continue;
-		get_device(&idev->dev);
-		list_add_tail(&idev->node, &w->devices);
-		if (ion_device_add(idev)) {
-			list_del(&idev->node);
-			put_device(&idev->dev);
-		}
+		ret = ion_window_add_device(w, &dir[i], n);
+		if (ret)
+			pr_err("%s: kind=%#x instance=%u: no device (%d)\n",
+			       w->provider, dir[i].kind, dir[i].instance, ret);
 	}
 }
 
@@ -184,8 +201,9 @@ static int ion_window_scan(struct ion_window *w, u64 generation)
 	int ret = 0;
 
 	dir = ion_window_directory(w);
-	if (!dir) {
-		ret = -ENODEV;
+	if (IS_ERR(dir)) {
+		ret = PTR_ERR(dir);
+		dir = NULL;
 	} else if (!w->scanned) {
 		pr_info("%s: window generation=%llu length=%llu channels=%u\n",
 			w->provider, generation, w->hdr.length, w->hdr.dir_count);
@@ -199,6 +217,9 @@ static int ion_window_scan(struct ion_window *w, u64 generation)
 	}
 	kvfree(dir);
 
+	/* For want of memory nothing is refused: the next look tries again. */
+	if (ret == -ENOMEM)
+		return ret;
 	w->have_refused = ret;
 	w->refused = generation;
 	if (!ret)
@@ -406,7 +427,7 @@ void ion_window_remove(struct ion_window *w)
  * When the host is READY the devices exist on return; otherwise they follow.
  *
  * Context: process.
- * Return: 0; -ENODEV when the directory was rejected.
+ * Return: 0; -ENODEV when the directory was rejected; -ENOMEM.
  */
 int ion_window_add(struct ion_window *w)
 {

@@ -73,11 +73,15 @@ tally() {
 	return "$short"
 }
 
+# Set by a test that makes the guest's kernel complain.
+complaints_are_wanted=no
+
 test_ended() {
 	local status=$? i
 	trap - EXIT
 	set +e
 	((status == 77)) || tally || ((status)) || status=1
+	((status)) || [[ $complaints_are_wanted == yes ]] || no_late_complaint || status=1
 	for ((i = ${#exit_commands[@]} - 1; i >= 0; i--)); do
 		eval "${exit_commands[i]}"
 	done
@@ -130,7 +134,7 @@ expect() {
 # wait_until SECONDS COMMAND [ARG...]: until it succeeds; for what announces itself by
 # no event.
 wait_until() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * NEXUS_PATIENCE))
 	shift
 	until "$@"; do
 		((SECONDS < end)) || fail "in vain: $*"
@@ -204,8 +208,43 @@ rumpk_stat_now() {
 	stat_of "$logs/rumpk.log" "$@"
 }
 
+# complaints CONSOLE: what a guest's kernel complained about, or status 1. KCSAN sees
+# the whole kernel's data races: only those count that our modules have a part in.
+complaints() {
+	case $NEXUS_KERNEL in
+	kcsan) awk -f "$NEXUS_TOP/tests/debug/races.awk" "$1" ;;
+	*) cat "$1" ;;
+	esac | grep -a -E "$COMPLAINTS"
+}
+COMPLAINTS='WARNING:|BUG:|Oops|Call Trace|UBSAN|KASAN|KCSAN|INFO: task|INFO: trying|INFO: lockdep'
+COMPLAINTS+='|detected stalls|self-detected stall|kmemleak: .* suspected|corruption'
+
+# For a guest whose modules have gone: kmemleak looks, where there is one, for what
+# they have left. It trusts nothing that is younger than five seconds, and believes
+# no change of contents before its second look.
+# shellcheck disable=SC2034
+readonly SCAN_FOR_LEAKS='
+	[ ! -e /sys/kernel/debug/kmemleak ] || {
+		sleep 6
+		echo scan >/sys/kernel/debug/kmemleak
+		echo scan >/sys/kernel/debug/kmemleak
+		cat /sys/kernel/debug/kmemleak
+	}
+'
+
 # The kernel of the last cell had nothing to complain about.
 no_kernel_complaint() {
-	! grep -a -E 'WARNING:|BUG:|Oops|Call Trace|UBSAN|KASAN|INFO: task|lockdep' \
-		"$cell_logs/console.log" || fail "the guest's kernel complained"
+	! complaints "$cell_logs/console.log" || fail "the guest's kernel complained"
+}
+
+# On a debug kernel that holds for all cells, whether a test asks or not.
+no_late_complaint() {
+	local console
+	[[ $NEXUS_KERNEL == @(debug|kcsan) ]] || return 0
+	while read -r console; do
+		! complaints "$console" || {
+			echo "FAILED: a guest's kernel complained: $console" >&2
+			return 1
+		}
+	done < <(find "$logs" -name 'console*.log')
 }

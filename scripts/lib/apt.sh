@@ -60,15 +60,20 @@ apt_private_setup() {
 	apt_private_conf >"$APT_ROOT/apt.conf"
 }
 
-# apt_private COMMAND [ARG...]: run an apt tool inside the private root.
+# apt_private COMMAND [ARG...]: run an apt tool inside the private root, which nobody
+# makes anew meanwhile.
 apt_private() {
-	APT_CONFIG=$APT_ROOT/apt.conf "$@"
+	APT_CONFIG=$APT_ROOT/apt.conf flock -s "$APT_ROOT/.lock" "$@"
 }
 
 # apt_private_update: fresh package lists, or a failure.
 apt_private_update() {
+	with_lock "$APT_ROOT/.lock" apt_private_renew
+}
+
+apt_private_renew() {
 	apt_private_setup
-	apt_private apt-get -qq -o Acquire::Retries=3 --error-on=any update
+	APT_CONFIG=$APT_ROOT/apt.conf apt-get -qq -o Acquire::Retries=3 --error-on=any update
 }
 
 # apt_private_unpack DIR PACKAGE[=VERSION]...: download and unpack there,

@@ -14,6 +14,10 @@ NEXUS_BUILD=${NEXUS_BUILD:-$NEXUS_TOP/build}
 NEXUS_CACHE=${NEXUS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/nexus-block}
 export NEXUS_TOP NEXUS_BUILD NEXUS_CACHE
 
+# The kernel of guests that ask for none, and how many times as long everything
+# that waits for a guest is to wait: the checkers of a debug kernel take time.
+export NEXUS_KERNEL=${NEXUS_KERNEL:-6.1} NEXUS_PATIENCE=${NEXUS_PATIENCE:-1}
+
 say() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 }

@@ -50,6 +50,7 @@ visit() {
 		sh /visitor.sh &&
 		grep . /sys/block/nxblk*/nexus/stale_answers /sys/block/nxblk*/nexus/rescued &&
 		rmmod nexus_blk && rmmod nexus_ion && echo UNLOADED
+		'"$SCAN_FOR_LEAKS"'
 		dmesg >/dmesg' >"$tmp/out" || fail "the guest ended with $?: $(tail -n 3 "$tmp/out")"
 	end_hosts
 	cp "$tmp/out" "$tmp/dmesg" "$logs"

@@ -35,8 +35,9 @@ The host side:
   --rumpk-arg ARG       one more argument for rumpk; repeatable
   --direct              no rumpk: the in-memory valve of the modules themselves
 The guest:
-  --smp N, --mem SIZE   processors (2) and memory (512M)
-  --kernel VERSION      a series (6.1, 6.12) or exact Debian version
+  --smp N, --mem SIZE   processors (2) and memory (512M, 1G for debug kernels)
+  --kernel VERSION      a series (6.1, 6.12) or exact Debian version; debug or kcsan: a
+                        kernel that looks for bugs, built when it is not there
   --rootfs DIR          a Debian tree as userland; writable, DIR stays as it is
   --fio, --tools fs     fio; e2fsprogs and xfsprogs
   --peer                also a virtio-blk disk /dev/vda of the first one's size
@@ -62,9 +63,9 @@ usage_error() {
 	die 125 "$* (cell --help tells more)"
 }
 
-accel=auto append=() data='' direct=no hal=file interactive=no kernel=6.1 load=yes
-logs='' mem=$((512 << 20)) module_args=() peer=no qemu_extra=() rootfs=''
-rumpk_extra=() smp=2 socket='' timeout=600 tools=no window='' command=()
+accel=auto append=() data='' direct=no hal=file interactive=no kernel=$NEXUS_KERNEL load=yes
+logs='' mem='' module_args=() peer=no qemu_extra=() rootfs=''
+rumpk_extra=() smp=2 socket='' timeout=$((600 * NEXUS_PATIENCE)) tools=no window='' command=()
 
 want_size() {
 	parse_size "$2" || usage_error "$1 wants a size such as 64M, not \"$2\""
@@ -128,7 +129,7 @@ parse_valued() {
 	--accel) want_one_of "$@" auto kvm tcg && accel=$value ;;
 	--put) put_orders+=("$value") ;;
 	--get) get_orders+=("$value") ;;
-	--timeout) want_number "$@" && timeout=$value ;;
+	--timeout) want_number "$@" && timeout=$((value * NEXUS_PATIENCE)) ;;
 	--logs) logs=$value ;;
 	*) return 1 ;;
 	esac
@@ -197,10 +198,21 @@ check_socket() {
 	[[ $peer == no ]] || usage_error "--socket: --peer does not know the disk's size"
 }
 
+# A debug kernel boots in half a minute, alone; and every byte has a shadow there.
+kernel_defaults() {
+	local size=$((512 << 20)) seconds=60
+	case $kernel in
+	debug | kcsan) size=$((1 << 30)) seconds=200 ;;
+	esac
+	mem=${mem:-$size}
+	boot_seconds=${NEXUS_BOOT_SECONDS:-$seconds}
+}
+
 # What cannot go together, before anything is started.
 check_options() {
 	local i
 	((${#command[@]})) || usage_error "no command"
+	kernel_defaults
 	if [[ $direct == yes ]]; then
 		[[ -z $socket$window ]] && ((${#rumpk_extra[@]} == 0)) ||
 			usage_error "--direct has no rumpk that --socket, --window or --rumpk-arg could mean"

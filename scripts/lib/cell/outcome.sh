@@ -37,9 +37,10 @@ reported() {
 	sed -n "s/^$1 //p" "$log_dir/report.log" | tail -n 1
 }
 
+# KCSAN reports the races of the kernel itself as well: those are not the guest's end.
 panic_line() {
-	grep -a -m 1 -E 'Kernel panic|BUG:|Oops:|general protection fault' "$log_dir/console.log" |
-		tr -d '\r'
+	grep -a -m 1 -P 'Kernel panic|BUG: (?!KCSAN)|Oops:|general protection fault' \
+		"$log_dir/console.log" | tr -d '\r'
 }
 
 timed_out() {

@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# timeout: 400
+#
+# Allocations that loading the modules and binding a window and its disk make fail,
+# one after the other: what was asked for fails with ENOMEM, or does without; nothing
+# stays behind, nothing is leaked, and the next time it works.
+
+# shellcheck source=tests/debug/debug_lib.sh
+source "$(dirname "$0")/debug_lib.sh"
+
+cat >"$tmp/guest.sh" <<'GUEST'
+. /faults.sh
+
+# insmod tries the other system call when the first one fails: that has to succeed.
+load() {
+	inject $n exec insmod /lib/modules/nexus_blk.ko || wrong "allocation $n: not loaded afterwards"
+	rmmod nexus_blk || wrong "allocation $n: does not unload"
+}
+
+bind() { echo $device >$driver/bind; }
+
+rebind() {
+	echo $device >$driver/unbind || wrong "$device: not bound before $n"
+	inject $n bind || {
+		grep -q "Cannot allocate memory" /said || wrong "$device, allocation $n: another error"
+		bind || wrong "$device, allocation $n: not bound afterwards"
+	}
+}
+
+binds() { # DRIVER DEVICE
+	driver=/sys/bus/$1 device=$2
+	in_module nexus_ion
+	sweep rebind
+	echo "binding $device: $count"
+	works "$device"
+}
+
+insmod /lib/modules/nexus_ion.ko || wrong "nexus_ion does not load"
+in_function do_init_module
+sweep load
+echo "loading nexus_blk: $count"
+insmod /lib/modules/nexus_blk.ko || wrong "nexus_blk does not load any more"
+works loaded
+binds ion/drivers/nexus_blk $(basename /sys/bus/ion/devices/ion*-0700-0)
+for path in /sys/bus/pci/drivers/nexus_ion/0000:*; do
+	[ ! -e $path ] || binds pci/drivers/nexus_ion ${path##*/}
+done
+rmmod nexus_blk && rmmod nexus_ion || wrong "the modules do not unload"
+. /scan.sh
+GUEST
+
+without_traces
+printf '%s\n' "$FAULTS" >"$tmp/faults.sh"
+printf '%s\n' "$SCAN_FOR_LEAKS" >"$tmp/scan.sh"
+for where in --direct --size=32M; do
+	cell "$where" --no-load --put "$tmp/guest.sh:/guest.sh" --put "$tmp/faults.sh:/faults.sh" \
+		--put "$tmp/scan.sh:/scan.sh" -- sh /guest.sh >"$tmp/out" ||
+		fail "$where: status $?: $(<"$tmp/out")"
+	cat "$tmp/out"
+	no_kernel_complaint
+	! awk '/^(loading|binding) / && $NF < 3' "$tmp/out" | grep . ||
+		fail "$where: hardly an allocation was made to fail"
+done
