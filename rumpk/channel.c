@@ -113,6 +113,15 @@ static void channel_drained(struct cell_channel *ch)
 	channel_notify(ch);
 }
 
+/* For whoever watches; stored when it changes, not at every look. */
+static void channel_note(struct cell_channel *ch)
+{
+	uint32_t *state = &ch->valve.account->state;
+
+	if (*state != ch->end.state)
+		__atomic_store_n(state, ch->end.state, __ATOMIC_RELAXED);
+}
+
 static void channel_event(struct cell_channel *ch, enum ion_host_event event)
 {
 	switch (event) {
@@ -186,8 +195,7 @@ bool channel_step(struct cell_channel *ch)
 	}
 	if (ch->end.state == ION_HOST_LIVE && channel_consume(ch))
 		progress = true;
-	if (ch->valve.account->state != ch->end.state)
-		ch->valve.account->state = ch->end.state;
+	channel_note(ch);
 	return progress;
 }
 
@@ -250,6 +258,7 @@ void channel_start(struct cell_channel *ch)
 	/* Kept first: who dies in between must not offer it a second time. */
 	ch->valve.account->generation = former + 1;
 	ion_host_start(&ch->end, former);
+	channel_note(ch);
 	channel_notify(ch);
 }
 
@@ -262,6 +271,7 @@ void channel_start(struct cell_channel *ch)
 void channel_wait(struct cell_channel *ch)
 {
 	ion_host_set_state(&ch->end, ION_HOST_DOWN, ION_REASON_NONE);
+	channel_note(ch);
 	channel_notify(ch);
 }
 

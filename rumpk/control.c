@@ -30,7 +30,7 @@
  * @out: what it is to be sent; NULL: nothing
  * @left: of @out
  * @at: next byte of @out
- * @ended: it sends nothing more
+ * @ended: what is in @out is the last that it gets
  * @call: its command
  * @busy: @call is under way
  */
@@ -126,7 +126,7 @@ static void client_write(struct control *ctl, struct client *c)
 		return;
 	free(c->out);
 	c->out = NULL;
-	if (c->ended && !client_has_line(c))
+	if (c->ended)
 		client_close(ctl, c);
 }
 
@@ -173,12 +173,12 @@ static void client_read(struct control *ctl, struct client *c)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n < 0 || (n == 0 && !client_has_line(c))) {
+	/* Nothing is asked for any more: what was is answered by now. */
+	if (n <= 0) {
 		client_close(ctl, c);
 		return;
 	}
 	c->fill += (size_t)n;
-	c->ended = n == 0;
 	if (c->fill == sizeof(c->line) && !client_has_line(c))
 		client_overflow(ctl, c);
 	else

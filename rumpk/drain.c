@@ -29,8 +29,6 @@ void drain_begin(struct drain *d, const struct authority *a)
  * @d: what is waited for
  * @l: ledger
  *
- * One that is new and does has waited for all that its predecessor had under way.
- *
  * Return: whether it does.
  */
 bool drain_seen(const struct drain *d, const struct ledger *l)
@@ -57,6 +55,13 @@ static void drop_ended(struct drain *d, const struct ledger *l, unsigned int dis
 	for (tag = 0; tag < VALVE_MAX_DEPTH; tag++)
 		if (d->since[tag] != pending_since(l, disk, tag))
 			d->since[tag] = 0;
+}
+
+/* Until then a new worker waits for what its predecessor has under way there. */
+static bool is_offered(const struct ledger *l, unsigned int disk)
+{
+	return __atomic_load_n(&l->channel[disk].state, __ATOMIC_RELAXED) !=
+	       ION_HOST_DOWN;
 }
 
 /**
@@ -96,7 +101,7 @@ enum drain_state drain_look(struct drain *d, const struct ledger *l,
 		take_pending(d, l, disk);
 	else if (seen)
 		drop_ended(d, l, disk);
-	if (seen && !drain_left(d, l, disk))
+	if (seen && is_offered(l, disk) && !drain_left(d, l, disk))
 		return DRAIN_OVER;
 	return now_ms() < d->until_ms ? DRAIN_WAITS : DRAIN_LATE;
 }

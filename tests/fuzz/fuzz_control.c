@@ -287,6 +287,8 @@ static void begin(struct fuzz_in *in)
 	memset(&ledger, 0, sizeof(ledger));
 	for (i = 0; i < DISKS; i++)
 		safety_regrant(&authority, i, &all);
+	for (i = 0; i < DISKS; i++)
+		ledger.channel[i].state = ION_HOST_READY;
 	ledger.channel[0].capacity = 4096;
 	ledger.channel[2].sync_failed = how & 1;
 	ledger.seen = authority.changes;
