@@ -19,6 +19,7 @@ run: ## install what is missing, build, and exchange real files with a guest
 test: ## install what is missing, build, and run every test (T=NAME: that one)
 	@scripts/setup test
 	@scripts/build $(KERNEL)
+	@scripts/modules uml >/dev/null
 	@scripts/run-tests $(T)
 
 .PHONY: test-full
