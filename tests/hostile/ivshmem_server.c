@@ -144,7 +144,7 @@ void server_ring(const struct server *s, unsigned int vector)
 {
 	uint64_t one = 1;
 
-	if (vector < SERVER_VECTORS &&
+	if (vector < SERVER_VECTORS && s->client >= 0 &&
 	    write(s->ring[vector], &one, sizeof(one)) != sizeof(one))
 		warn("doorbell");
 }

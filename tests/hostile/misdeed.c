@@ -2,9 +2,6 @@
 /* What the rogue host can do wrong. To add a misdeed, add a function and a line. */
 #include "rogue_host.h"
 
-#include <stdio.h>
-#include <string.h>
-
 /*
  * Answers. Each gets the request and the answer that would be right, after the
  * data has been moved.
@@ -404,7 +401,7 @@ HEADER(no_config, dir[0].config.length = 0)
 HEADER(no_data, dir[0].data.length = 0)
 HEADER(peer, (dir[0].host_peer = 0xffff, dir[0].host_vector = 0xffff))
 
-static const struct misdeed misdeeds[] = {
+const struct misdeed misdeeds[] = {
 	{ .name = "none" },
 
 	{ .name = "status-unknown", .answer = status_unknown },
@@ -462,8 +459,8 @@ static const struct misdeed misdeeds[] = {
 	{ .name = "reset-erased", .tick = reset_erased, .ticks = 100 },
 	{ .name = "refusal-erased", .tick = refusal_erased, .ticks = 100 },
 	{ .name = "ack-erased", .tick = acknowledgement_erased, .ticks = 100 },
-	{ .name = "storm", .unrest = unrest_storm },
-	{ .name = "noise", .unrest = unrest_noise, .size = 2 << 20, .config = half },
+	{ .name = "storm", .unrest = &unrest_storm },
+	{ .name = "noise", .unrest = &unrest_noise, .size = 2 << 20, .config = half },
 	{ .name = "capacity-flips", .tick = capacity_flips, .ticks = 500 },
 	{ .name = "read-only-flips",
 	  .tick = read_only_flips,
@@ -539,22 +536,21 @@ static const struct misdeed misdeeds[] = {
 	{ .name = "no-config", .header = no_config },
 	{ .name = "no-data", .header = no_data },
 	{ .name = "peer", .header = peer },
+	{},
 };
 
+/**
+ * misdeed_find - a misdeed by its name
+ * @name: of it
+ *
+ * Return: NULL when there is none.
+ */
 const struct misdeed *misdeed_find(const char *name)
 {
-	size_t i;
+	const struct misdeed *m;
 
-	for (i = 0; i < sizeof(misdeeds) / sizeof(misdeeds[0]); i++)
-		if (!strcmp(misdeeds[i].name, name))
-			return &misdeeds[i];
+	for (m = misdeeds; m->name; m++)
+		if (!strcmp(m->name, name))
+			return m;
 	return NULL;
-}
-
-void misdeed_list(void)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(misdeeds) / sizeof(misdeeds[0]); i++)
-		puts(misdeeds[i].name);
 }

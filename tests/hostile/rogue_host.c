@@ -1,41 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A hostile host: serves one guest a disk of 1 MiB for each misdeed that it is
- * given, and a last one on which it does nothing wrong.
+ * A hostile host: a disk for each misdeed that it is given, and a last one on which
+ * it does nothing wrong. A misdeed that spoils the whole window stands alone.
  *
- * usage: rogue_host SOCKET MISDEED...      (rogue_host --list names them)
+ * Prints what it sees, one line each: "channel N guest state S reason R" at every
+ * change, "misdeed". It has none of the guest's memory: a request on the guest's own
+ * pages is kept until it is told to answer it.
  *
- * A misdeed that spoils the whole window stands alone. Prints what it sees, one
- * line each: "ready", "client", "channel N guest state S reason R" at every
- * change, "misdeed". It has none of the guest's memory: a request on the guest's
- * own pages is kept, and SIGUSR1 has it answered; where there is unrest SIGUSR1 ends
- * it, and repairs the window. SIGTERM ends it; with a foreign
- * window the last line then says whether it was left alone.
+ * Compiled twice: see rogue_os.h. Who serves calls nothing here from two threads.
  */
 #include "rogue_host.h"
 
-#include <err.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
-
-#define LOOK_MS 2
 #define TICK_NS 10000000ll
 #define DEPTH 64u
+#define FOREIGN_SEED 88172645463325252ull
 
-static volatile sig_atomic_t stop;
-static volatile sig_atomic_t told;
-
-static void on_signal(int sig)
-{
-	if (sig == SIGUSR1)
-		told = 1;
-	else
-		stop = 1;
-}
+/* Of the one rogue host; the last disk is honest. */
+static struct disk disks[MAX_DISKS];
+static unsigned int count;
+static bool serving;
+static bool foreign;
+/* As it was laid out, whatever the header says in the end. */
+static struct ion_host_header laid_out;
+static struct ion_dir_entry directory[MAX_DISKS];
 
 static const char *const state_names[] = { "DOWN", "RESET", "LIVE", "LATCHED" };
 
@@ -119,8 +106,9 @@ static void move(struct disk *d, const struct nxblk_req *req,
 
 static uint8_t serve(struct disk *d, const struct nxblk_req *req)
 {
+	/* More than a kernel's stack has; one request at a time is served. */
+	static struct nxblk_seg seg[NXBLK_MAX_SEGS];
 	struct nxblk_limits lim = limits(d);
-	struct nxblk_seg seg[NXBLK_MAX_SEGS];
 	uint8_t status;
 
 	status = nxblk_check_op(req, lim.features);
@@ -174,7 +162,7 @@ static void begin_unrest(struct disk *d, const struct nxblk_req *req)
 	d->ticks_left = m->ticks;
 	if (m->unrest) {
 		printf("misdeed %s\n", m->name);
-		m->unrest(d->server);
+		unrest_begin(d->server, m->unrest);
 	}
 }
 
@@ -319,7 +307,7 @@ static struct nxblk_config geometry(unsigned int number)
 	return config;
 }
 
-static void disk_open(struct disk *d, struct server *s, unsigned int number,
+static bool disk_open(struct disk *d, struct server *s, unsigned int number,
 		      struct ion_dir_entry *dir, const struct misdeed *m)
 {
 	size_t i;
@@ -330,9 +318,9 @@ static void disk_open(struct disk *d, struct server *s, unsigned int number,
 	d->size = m && m->size ? m->size : DISK_BYTES;
 	d->config = geometry(number);
 	d->config.capacity = d->size / NXBLK_SECTOR_SIZE;
-	d->data = malloc(d->size);
+	d->data = rogue_memory(d->size);
 	if (!d->data)
-		err(1, "memory");
+		return false;
 	/* Each sector tells its number, so that a reader can tell what it got. */
 	for (i = 0; i < d->size / sizeof(uint64_t); i++)
 		((uint64_t *)d->data)[i] = i / 64 + 1;
@@ -349,44 +337,56 @@ static void disk_open(struct disk *d, struct server *s, unsigned int number,
 	ion_host_bind(&d->end, s->mem, dir);
 	memcpy(s->mem + dir->config.offset, &d->config, sizeof(d->config));
 	ion_host_start(&d->end, d->end.mine->generation);
+	return true;
 }
 
-/* As it was laid out, whatever the header says in the end. */
-static struct ion_host_header laid_out;
-static struct ion_dir_entry directory[MAX_DISKS];
-
-static void window_open(struct server *s, struct disk *disks,
-			const struct misdeed *const *misdeeds, unsigned int count)
+static void specify(struct ion_channel_spec *spec, unsigned int number)
 {
-	const struct misdeed *m = misdeeds[0];
-	struct ion_dir_entry *dir = directory;
+	*spec = (struct ion_channel_spec){
+		.kind = ION_KIND_BLK,
+		.instance = number,
+		.log2_entries = 7,
+		.req_size = sizeof(struct nxblk_req),
+		.rsp_size = sizeof(struct nxblk_resp),
+		.indirect_bytes = DEPTH * NXBLK_INDIRECT_STRIDE,
+		.config_bytes = sizeof(struct nxblk_config),
+		.data_weight = 1,
+		.host_peer = SERVER_PEER,
+		.host_vector = number % (SERVER_VECTORS - 1),
+	};
+}
+
+/**
+ * rogue_open - lay out the window and its disks, as the misdeeds have it
+ * @s: server with its memory zeroed
+ * @chosen: one for each disk but the last, which is honest
+ * @nr: of them
+ *
+ * Return: false when there is no memory.
+ */
+bool rogue_open(struct server *s, const struct misdeed *const *chosen,
+		unsigned int nr)
+{
 	static struct ion_dir_entry spoilt[MAX_DISKS];
-	struct ion_channel_spec spec[MAX_DISKS];
-	struct ion_host_header hdr;
+	static struct ion_channel_spec spec[MAX_DISKS];
+	static struct ion_host_header hdr;
+	const struct misdeed *m = chosen[0];
 	unsigned int i;
 
+	count = nr + 1;
 	for (i = 0; i < count; i++)
-		spec[i] = (struct ion_channel_spec){
-			.kind = ION_KIND_BLK,
-			.instance = i,
-			.log2_entries = 7,
-			.req_size = sizeof(struct nxblk_req),
-			.rsp_size = sizeof(struct nxblk_resp),
-			.indirect_bytes = DEPTH * NXBLK_INDIRECT_STRIDE,
-			.config_bytes = sizeof(struct nxblk_config),
-			.data_weight = 1,
-			.host_peer = SERVER_PEER,
-			.host_vector = i % (SERVER_VECTORS - 1),
-		};
-	if (!ion_layout(&hdr, dir, spec, count, WINDOW_BYTES, ION_INITIAL_INDEX))
-		errx(1, "layout");
+		specify(&spec[i], i);
+	if (!ion_layout(&hdr, directory, spec, count, WINDOW_BYTES,
+			ION_INITIAL_INDEX))
+		return false;
 	hdr.generation = 1;
 	laid_out = hdr;
-	if (s->size >= WINDOW_BYTES)
-		for (i = 0; i < count; i++)
-			disk_open(&disks[i], s, i, &dir[i],
-				  i + 1 < count ? misdeeds[i] : NULL);
-	memcpy(spoilt, dir, sizeof(spoilt));
+	serving = s->size >= WINDOW_BYTES;
+	for (i = 0; serving && i < count; i++)
+		if (!disk_open(&disks[i], s, i, &directory[i],
+			       i < nr ? chosen[i] : NULL))
+			return false;
+	memcpy(spoilt, directory, sizeof(spoilt));
 	if (m->header)
 		m->header(&hdr, spoilt);
 	if (hdr.dir_count > count)
@@ -394,39 +394,48 @@ static void window_open(struct server *s, struct disk *disks,
 	ion_publish(s->mem, &hdr, spoilt);
 	if (m->header)
 		m->header((struct ion_host_header *)s->mem, spoilt);
+	if (m->flips)
+		unrest_begin(s, &unrest_flips);
+	return true;
 }
 
-static void foreign_fill(uint8_t *mem, size_t size)
+static uint8_t foreign_next(uint64_t *x)
 {
-	uint64_t x = 88172645463325252ull;
+	*x ^= *x << 13;
+	*x ^= *x >> 7;
+	*x ^= *x << 17;
+	return (uint8_t)*x;
+}
+
+/**
+ * rogue_foreign - make the memory somebody else's
+ * @s: server
+ */
+void rogue_foreign(struct server *s)
+{
+	uint64_t x = FOREIGN_SEED;
 	size_t i;
 
-	for (i = 0; i < size; i++) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		mem[i] = (uint8_t)x;
-	}
+	for (i = 0; i < s->size; i++)
+		s->mem[i] = foreign_next(&x);
+	foreign = true;
 }
 
 static bool foreign_untouched(const struct server *s)
 {
-	uint8_t *want = malloc(s->size);
-	bool same;
+	uint64_t x = FOREIGN_SEED;
+	size_t i;
 
-	if (!want)
-		err(1, "memory");
-	foreign_fill(want, s->size);
-	same = !memcmp(want, s->mem, s->size);
-	free(want);
-	return same;
+	for (i = 0; i < s->size && s->mem[i] == foreign_next(&x); i++)
+		;
+	return i == s->size;
 }
 
 /*
  * All that a guest relies on is right again, in new generations; that its disk has
  * become larger tells it so.
  */
-static void repair(struct server *s, struct disk *disks, unsigned int count)
+static void repair(struct server *s)
 {
 	unsigned int i;
 
@@ -445,24 +454,28 @@ static void repair(struct server *s, struct disk *disks, unsigned int count)
 static bool tick_is_due(void)
 {
 	static int64_t last;
-	struct timespec ts;
-	int64_t now;
+	int64_t now = rogue_clock();
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = ts.tv_sec * 1000000000ll + ts.tv_nsec;
 	if (now - last < TICK_NS)
 		return false;
 	last = now;
 	return true;
 }
 
-static void serve_all(struct server *s, struct disk *disks, unsigned int count)
+/**
+ * rogue_step - look at all disks, and serve what is there
+ * @s: server
+ * @told: answer what is kept, or end the unrest and repair the window
+ */
+void rogue_step(struct server *s, bool told)
 {
 	struct ion_host_header *hdr = (struct ion_host_header *)s->mem;
 	bool due = tick_is_due();
 	unsigned int i;
 
-	ion_write(&hdr->heartbeat, hdr->heartbeat + 1);
+	if (!serving)
+		return;
+	ion_write(&hdr->heartbeat, ion_read(&hdr->heartbeat) + 1);
 	for (i = 0; i < count; i++) {
 		step(&disks[i]);
 		if (due)
@@ -471,29 +484,7 @@ static void serve_all(struct server *s, struct disk *disks, unsigned int count)
 			release(&disks[i]);
 	}
 	if (told && disks[0].restless)
-		repair(s, disks, count);
-	told = 0;
-}
-
-static void run(struct server *s, struct disk *disks, unsigned int count,
-		bool serving)
-{
-	printf("ready\n");
-	while (!stop) {
-		if (server_poll(s, LOOK_MS))
-			printf("client\n");
-		if (serving)
-			serve_all(s, disks, count);
-	}
-}
-
-static const struct misdeed *find(const char *name)
-{
-	const struct misdeed *m = misdeed_find(name);
-
-	if (!m)
-		errx(2, "%s: no such misdeed", name);
-	return m;
+		repair(s);
 }
 
 /* Has the guest stored anything into its region of a window that it rejects? */
@@ -510,57 +501,31 @@ static void print_guest_region(const struct server *s)
 
 static void print_heartbeat(const struct server *s)
 {
-	const struct ion_host_header *hdr = (const void *)s->mem;
-	const struct ion_guest_header *guest;
+	const struct ion_guest_header *guest =
+		(const void *)(s->mem + laid_out.guest.offset);
 
-	if (hdr->guest.offset > s->size - sizeof(*guest))
-		return;
-	guest = (const void *)(s->mem + hdr->guest.offset);
 	printf("guest heartbeat %llu\n",
 	       (unsigned long long)ion_read(&guest->heartbeat));
 }
 
-int main(int argc, char **argv)
+/**
+ * rogue_close - end all unrest, and say what the guest did to the window
+ * @s: server that nobody serves any more
+ *
+ * Return: false when it stored something into one that is not its own.
+ */
+bool rogue_close(struct server *s)
 {
-	const struct misdeed *misdeeds[MAX_DISKS];
-	static struct disk disks[MAX_DISKS];
-	unsigned int count = argc - 1;
-	const struct misdeed *m;
-	struct server s;
-	unsigned int i;
 	bool same;
 
-	if (argc == 2 && !strcmp(argv[1], "--list")) {
-		misdeed_list();
-		return 0;
-	}
-	if (argc < 3 || count > MAX_DISKS)
-		errx(2, "usage: rogue_host SOCKET MISDEED... | --list");
-	for (i = 0; i < count - 1; i++)
-		misdeeds[i] = find(argv[2 + i]);
-	m = misdeeds[0];
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	signal(SIGTERM, on_signal);
-	signal(SIGINT, on_signal);
-	signal(SIGUSR1, on_signal);
-	signal(SIGPIPE, SIG_IGN);
-	server_open(&s, argv[1], m->bytes ? m->bytes : WINDOW_BYTES);
-	if (m->foreign)
-		foreign_fill(s.mem, s.size);
-	else
-		window_open(&s, disks, misdeeds, count);
-	if (m->flips)
-		unrest_flips(&s);
-	run(&s, disks, count, !m->foreign && s.size >= WINDOW_BYTES);
 	unrest_stop();
-	unlink(argv[1]);
-	if (!m->foreign && s.size >= WINDOW_BYTES)
-		print_heartbeat(&s);
-	if (m->header && s.size >= WINDOW_BYTES)
-		print_guest_region(&s);
-	if (!m->foreign)
-		return 0;
-	same = foreign_untouched(&s);
+	if (serving) {
+		print_heartbeat(s);
+		print_guest_region(s);
+	}
+	if (!foreign)
+		return true;
+	same = foreign_untouched(s);
 	printf("window %s\n", same ? "untouched" : "changed");
-	return !same;
+	return same;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A small host whose disks are in memory: one for each misdeed that it is started
- * with, and a last one that is honest.
+ * with, and a last one that is honest. It runs as a process (rogue_main.c) and inside
+ * a kernel (tests/uml/peer.c).
  */
 #ifndef NEXUS_TESTS_ROGUE_HOST_H
 #define NEXUS_TESTS_ROGUE_HOST_H
@@ -10,7 +11,7 @@
 #include <nexus/ion_layout.h>
 #include <nexus/nxblk_check.h>
 
-#include "ivshmem_server.h"
+#include "rogue_os.h"
 
 #define MAX_DISKS 32u
 #define DISK_BYTES (1ull << 20)
@@ -19,6 +20,20 @@
 #define TRIGGER_LBA 1024u
 
 struct misdeed;
+
+/**
+ * struct unrest - what goes on beside the serving, in a thread of its own
+ * @name: for the log
+ * @unit: what there is one of in each round, for the log
+ * @round: called again and again, with how often before; never sleeps
+ * @pause_us: between two rounds
+ */
+struct unrest {
+	const char *name;
+	const char *unit;
+	void (*round)(struct server *s, uint64_t n);
+	unsigned int pause_us;
+};
 
 /**
  * struct disk - a channel and what it serves
@@ -99,7 +114,7 @@ struct misdeed {
 	uint8_t refusal;
 	void (*tick)(struct disk *d, unsigned int left);
 	unsigned int ticks;
-	void (*unrest)(struct server *s);
+	const struct unrest *unrest;
 	size_t size;
 	bool mute;
 	bool denies;
@@ -109,17 +124,27 @@ struct misdeed {
 	size_t bytes;
 };
 
+/* All there are, up to one without a name. */
+extern const struct misdeed misdeeds[];
 const struct misdeed *misdeed_find(const char *name);
-void misdeed_list(void);
 
+/* rogue_host.c */
+bool rogue_open(struct server *s, const struct misdeed *const *chosen,
+		unsigned int nr);
+void rogue_foreign(struct server *s);
+void rogue_step(struct server *s, bool told);
+bool rogue_close(struct server *s);
 void disk_answer(struct disk *d, const struct nxblk_resp *rsp);
 void disk_hint(struct disk *d);
 void disk_erase(struct disk *d);
 
 /* unrest.c */
-void unrest_flips(struct server *s);
-void unrest_storm(struct server *s);
-void unrest_noise(struct server *s);
+extern const struct unrest unrest_flips;
+extern const struct unrest unrest_storm;
+extern const struct unrest unrest_noise;
+
+/* Whoever compiles the rogue host has the thread; stop waits until it has ended. */
+void unrest_begin(struct server *s, const struct unrest *what);
 void unrest_stop(void);
 
 #endif /* NEXUS_TESTS_ROGUE_HOST_H */

@@ -6,10 +6,9 @@
 # shellcheck source=tests/hostile/host_lib.sh
 source "$(dirname "$0")/host_lib.sh"
 
-rejected=(version length length-zero required guest-region directory-count
-	directory-outside overlap-rings overlap-data ring-outside ring-wraps ring-shape
-	queue-number repeated)
-ignored=(magic short)
+# shellcheck source=tests/hostile/windows.sh
+source "$NEXUS_TOP/tests/hostile/windows.sh"
+
 devices=()
 for name in "${rejected[@]}" "${ignored[@]}"; do
 	host "$name" "$name"
@@ -20,20 +19,7 @@ host rogue none
 misdeeds=(none)
 probe "${devices[@]}"
 
-count=$(grep -c -a 'nexus_ion: ivshmem: window rejected: ' "$tmp/dmesg")
-((count == ${#rejected[@]})) || fail "$count windows rejected, not ${#rejected[@]}"
-count=$(grep -c -a 'nexus_ion: ivshmem: no ION window: ' "$tmp/dmesg")
-((count == ${#ignored[@]})) || fail "$count windows ignored, not ${#ignored[@]}"
-for text in 'ABI major version, must be 1, is 0x2' 'window length, must not exceed' \
-	'window length, must be 4 MiB' 'required features, not all known' \
-	'guest region, must follow' 'directory count, must be' 'directory offset, must be' \
-	'directory entry 1: request ring, must be' 'directory entry 1: data area, must be' \
-	'directory entry 0: response ring, must be' 'directory entry 0: request ring, must be' \
-	'directory entry 0: queue, must be below' 'kind and instance, must not repeat'; do
-	kernel_says "window rejected: .*$text"
-done
-kernel_says 'no ION window: magic 0x494f4e53'
-kernel_says 'no ION window: 1048576 bytes'
+refused_windows ivshmem
 [[ $(grep -c '^READ' "$tmp/out") == 2 ]] || fail "there are disks of rejected windows"
 for name in "${rejected[@]}" magic; do
 	grep -q '^guest region untouched$' "$logs/$name.log" ||
