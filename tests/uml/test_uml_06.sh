@@ -1,0 +1,51 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# timeout: 600
+# G9 under KASAN and lockdep: noise all over the window, from ever other seeds, while
+# disks are read, written and flushed, and while they are taken away. Nothing of the
+# kernel's is touched; when the window is right again the disks are, without a reboot.
+# shellcheck source=tests/uml/host_lib.sh
+source "$(dirname "$0")/host_lib.sh"
+
+planned uml-noise 400 20000
+host rogue noise none
+uml_root
+uml 550 <<-RUN || fail "the guest ended with $?: $(tail -n 3 "$tmp/out")"
+	wrong() { echo "seed \$seed: \$*"; exit 1; }
+	await() { for _ in \$(seq 1200); do "\$@" && return; sleep 0.1; done; wrong "in vain: \$*"; }
+	load() {
+		while [ -e /tmp/go ]; do
+			dd if=/dev/\$1 of=/dev/null bs=4k skip=3 count=1 iflag=direct
+			dd if=/dev/zero of=/dev/\$1 bs=64k count=4 conv=fsync
+			cat /sys/block/\$1/nexus/* /sys/bus/ion/devices/*/[a-z]*
+			sleep 0.01
+		done >/dev/null 2>&1
+	}
+	noisy() { [ \$(cat /sys/module/rogue_peer/parameters/rounds) -ge 50 ]; }
+	reads() { timeout 5 dd if=/dev/\$1 of=/dev/null bs=64k count=8 iflag=direct 2>/dev/null; }
+	insmod /modules/nexus_ion.ko && insmod /modules/nexus_blk.ko transport=ion || exit 101
+	for seed in \$(seq 1 50 $REPLY); do
+		insmod /modules/rogue_peer.ko misdeeds=noise,none seed=\$seed || exit 102
+		await [ -b /dev/nxblk2 ]
+		for disk in nxblk0 nxblk1 nxblk2; do
+			echo 2 >/sys/block/\$disk/nexus/outage_timeout
+		done
+		touch /tmp/go
+		for disk in nxblk0 nxblk1 nxblk2; do load \$disk & done
+		dd if=/dev/nxblk0 of=/dev/null bs=512 skip=1024 count=1 iflag=direct 2>/dev/null &
+		await noisy
+		# Every other time it is taken away as it is.
+		if [ \$((seed / 50 % 2)) = 0 ]; then
+			echo Y >/sys/module/rogue_peer/parameters/told
+			await reads nxblk1
+			await reads nxblk2
+		fi
+		rm /tmp/go
+		rmmod rogue_peer || wrong "does not unload"
+		wait
+		[ -z "\$(ls /sys/bus/ion/devices)" ] || wrong "something is left"
+	done
+	rmmod nexus_blk && rmmod nexus_ion || exit 103
+RUN
+uml_is_quiet
+ran uml-noise "$(sed -n 's/^noise of seeds, \([0-9]*\) times$/\1/p' "$logs/rogue.log" | paste -sd + | bc)"
