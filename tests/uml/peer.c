@@ -62,6 +62,10 @@ static unsigned int rounds;
 module_param(rounds, uint, 0444);
 MODULE_PARM_DESC(rounds, "of the unrest so far");
 
+static unsigned int most;
+module_param(most, uint, 0444);
+MODULE_PARM_DESC(most, "rounds of unrest, and then no more; 0: no end");
+
 /* What the rogue host needs of its system */
 
 static void *peer_memory[MAX_DISKS];
@@ -90,8 +94,10 @@ static int peer_restless(void *data)
 {
 	const struct unrest *what = peer.unrest;
 
-	for (rounds = 0; !kthread_should_stop(); rounds++) {
-		what->round(&peer.server, (u64)seed + rounds);
+	rounds = 0;
+	while (!kthread_should_stop()) {
+		if (!most || rounds < most)
+			what->round(&peer.server, (u64)seed + rounds++);
 		if (what->pause_us)
 			usleep_range(what->pause_us, what->pause_us + 100);
 		cond_resched();

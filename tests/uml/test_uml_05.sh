@@ -9,21 +9,23 @@
 source "$(dirname "$0")/host_lib.sh"
 
 mapfile -t names < <(sed -n 's/^\t{ \.name = "\([^"]*\)".*/\1/p' "$NEXUS_TOP/tests/hostile/misdeed.c")
-planned uml-removals 92 92
+planned uml-removals 93 93
 ((${#names[@]} == REPLY)) || fail "there are ${#names[@]} misdeeds, not $REPLY"
 uml_root
 printf '\1\4\0\0\0\0\0\0%.0s' {1..64} >"$tmp/root/expected"
 uml 500 <<-RUN || fail "the guest ended with $?: $(tail -n 3 "$tmp/out")"
+	$NODE
 	wrong() { echo "\$name: \$*"; exit 1; }
 	honest() {
 		dd if=/dev/\$1 of=/tmp/sector bs=512 skip=1024 count=1 iflag=direct 2>/dev/null &&
 			cmp -s /tmp/sector /expected
 	}
 	load() {
-		while [ -e /tmp/go ] && [ -b /dev/\$1 ]; do
-			dd if=/dev/\$1 of=/dev/null bs=512 skip=1024 count=1 iflag=direct
-			dd if=/dev/zero of=/dev/\$1 bs=64k count=4 conv=fsync
-			blkdiscard -o 8192 -l 8192 /dev/\$1
+		while [ -e /tmp/go ]; do
+			dd if=/tmp/\$1 of=/dev/null bs=512 skip=1024 count=1 iflag=direct
+			dd if=/dev/zero of=/tmp/\$1 bs=64k count=4 conv=fsync
+			blkdiscard -o 8192 -l 8192 /tmp/\$1
+			sleep 0.02
 		done >/dev/null 2>&1
 	}
 	insmod /modules/nexus_ion.ko && insmod /modules/nexus_blk.ko transport=ion || exit 1
@@ -32,6 +34,7 @@ uml 500 <<-RUN || fail "the guest ended with $?: $(tail -n 3 "$tmp/out")"
 		sleep 0.2
 		touch /tmp/go
 		if [ -b /dev/nxblk0 ]; then
+			node nxblk0
 			load nxblk0 &
 			load nxblk0 &
 		fi

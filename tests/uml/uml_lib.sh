@@ -17,6 +17,10 @@ uml_count=0
 # this kernel has none.
 readonly NO_ZERO_COPY='no_zero_copy() { echo 4294967295 >/sys/block/$1/nexus/zero_copy_min; }; no_zero_copy'
 
+# node DISK, in a script: one at /tmp/DISK that stays when the disk goes.  Who writes to
+# a name in /dev that has just gone makes a file, which then is in the disk's way.
+readonly NODE='node() { rm -f /tmp/$1; mknod /tmp/$1 b $(tr : " " </sys/block/$1/dev); }'
+
 # uml_root: $tmp/root, with busybox, every module, and a first process that runs
 # /run.sh; what that prints is /out, its status /status.
 uml_root() {
