@@ -7,7 +7,7 @@
 source "$(dirname "$0")/host_lib.sh"
 
 cat >"$tmp/visitor.sh" <<'GUEST'
-uptime() { cut -d ' ' -f 1 /proc/uptime | tr -d .; }
+uptime() { cut -d ' ' -f 1 /proc/uptime | tr -d . | sed 's/^0*//'; }
 size=/sys/block/nxblk0/size
 head -c 1048576 /dev/urandom >/pattern
 dd if=/pattern of=/dev/nxblk0 bs=64k oflag=direct 2>/dev/null || exit 1

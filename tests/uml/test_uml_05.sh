@@ -9,7 +9,7 @@
 source "$(dirname "$0")/host_lib.sh"
 
 mapfile -t names < <(sed -n 's/^\t{ \.name = "\([^"]*\)".*/\1/p' "$NEXUS_TOP/tests/hostile/misdeed.c")
-planned uml-removals 93 93
+planned uml-removals 96 96
 ((${#names[@]} == REPLY)) || fail "there are ${#names[@]} misdeeds, not $REPLY"
 uml_root
 printf '\1\4\0\0\0\0\0\0%.0s' {1..64} >"$tmp/root/expected"
@@ -46,7 +46,7 @@ uml 500 <<-RUN || fail "the guest ended with $?: $(tail -n 3 "$tmp/out")"
 		rm /tmp/go
 		begin=\$(cut -d. -f1 /proc/uptime)
 		rmmod rogue_peer || wrong "does not unload"
-		[ \$((\$(cut -d. -f1 /proc/uptime) - begin)) -le 30 ] || wrong "took too long"
+		[ \$((\$(cut -d. -f1 /proc/uptime) - begin)) -le 130 ] || wrong "took too long"
 		wait
 		[ -z "\$(ls /sys/bus/ion/devices)" ] || wrong "something is left"
 		echo removed \$name
