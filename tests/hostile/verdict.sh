@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 #
 # Misdeeds and what came of them, wherever they were committed: against a cell
 # (host_lib.sh), or inside a User-Mode Linux (tests/uml/host_lib.sh). Either provides

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 # shellcheck disable=SC2034
 #
 # Windows that a guest refuses, and what its kernel says to each: sourced after

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # The rogue host inside a User-Mode Linux, behind a loopback window, for the very
 # scripts of tests/hostile: they take the host_lib.sh that lies beside the test.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # A User-Mode Linux with both modules: a kernel that is a process of this machine, with
 # KASAN, lockdep and the others of guest/uml.config on duty. Its root is a directory
