@@ -60,6 +60,8 @@ planned() {
 ran() {
 	[[ -v plan_of[$1] ]] || fail "$1 was not planned"
 	ran_of[$1]=$(($2))
+	# Of a test that is killed this is what is known.
+	echo "${ran_of[$1]}" >"$logs/ran.$1"
 }
 
 # What was planned and not run fails a test that thinks it has passed.
@@ -67,7 +69,6 @@ tally() {
 	local name short=0
 	for name in "${!plan_of[@]}"; do
 		echo "ran: $name ${ran_of[$name]} of ${plan_of[$name]}"
-		echo "$name ${ran_of[$name]}" >>"$logs/counts"
 		((ran_of[$name] >= plan_of[$name])) || short=1
 	done
 	return "$short"
