@@ -114,8 +114,11 @@ static void nxblk_disk_add_work(struct work_struct *work)
 	struct nxblk_disk *d = container_of(work, struct nxblk_disk, add_work);
 	int ret;
 
+	/* For ->free_disk(), which no disk gets that was never added. */
+	kref_get(&d->ref);
 	ret = device_add_disk(&d->idev->dev, d->disk, nxblk_sysfs_groups);
 	if (ret) {
+		nxblk_disk_put(d);
 		dev_err(&d->idev->dev, "%s: cannot be added: %d\n",
 			d->disk->disk_name, ret);
 		return;

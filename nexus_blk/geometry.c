@@ -97,7 +97,6 @@ static void nxblk_geometry_name(struct nxblk_disk *d, struct gendisk *disk)
 	disk->minors = NXBLK_MINORS;
 	disk->fops = &nxblk_fops;
 	disk->private_data = d;
-	kref_get(&d->ref);
 	snprintf(disk->disk_name, DISK_NAME_LEN, "nxblk%d", d->index);
 }
 
