@@ -16,7 +16,7 @@ static char *bug;
 module_param(bug, charp, 0444);
 
 /* Volatile, lest the compiler see what is wrong. */
-static volatile unsigned int debug_bug_shift = 35;
+static volatile unsigned int debug_bug_zero;
 static void *volatile debug_bug_memory;
 
 static void debug_bug_after_free(void)
@@ -29,7 +29,7 @@ static void debug_bug_after_free(void)
 
 static void debug_bug_undefined(void)
 {
-	pr_info("shifted: %d\n", 1 << debug_bug_shift);
+	pr_info("shifted: %d\n", 1 << (debug_bug_zero + 35));
 }
 
 static void debug_bug_sleep(void)
