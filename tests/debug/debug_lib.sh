@@ -79,14 +79,14 @@ readonly FAULTS='
 	}
 	# sweep COMMAND: it with 1, 2, and so on, up to the first that is not injected; that
 	# may be one whose failure the kernel keeps quiet about, so some more are looked at.
-	# After the first twenty, ever fewer.
+	# After the first ten, ever fewer.
 	sweep() {
 		n=1 quiet=0 count=0
 		while [ $quiet -lt 4 ]; do
 			"$@"
 			quiet=$((quiet + 1))
 			[ $injected != 0 ] || { quiet=0 count=$((count + 1)); }
-			n=$((n + 1 + n / 20))
+			n=$((n + 1 + n / 10))
 		done
 	}
 '
