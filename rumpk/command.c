@@ -396,6 +396,19 @@ static void start_resize(struct command_call *call, uint64_t bytes, bool shrink)
 	call->resize = r->serial;
 }
 
+/* No size is changed under requests that nobody knows of. */
+static void check_idle(struct command_call *call)
+{
+	const char *obstacle;
+
+	if (call->board->resize.phase != RESIZE_NONE)
+		wrong(call, COMMAND_BUSY, "disk %u is being resized",
+		      call->board->resize.disk);
+	obstacle = drain_obstacle(call->cell->l, call->disk);
+	if (obstacle)
+		wrong(call, COMMAND_BUSY, "disk %u %s", call->disk, obstacle);
+}
+
 static void begin_resize(struct command_call *call, const json_t *args)
 {
 	const struct disk_options *d;
@@ -422,9 +435,7 @@ static void begin_resize(struct command_call *call, const json_t *args)
 		      "size %" PRIu64
 		      " must be a multiple of %u and at most 1024T",
 		      bytes, d->block);
-	if (call->board->resize.phase != RESIZE_NONE)
-		wrong(call, COMMAND_BUSY, "disk %u is being resized",
-		      call->board->resize.disk);
+	check_idle(call);
 	if (call->class == COMMAND_OK)
 		start_resize(call, bytes, shrink);
 }

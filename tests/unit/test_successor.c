@@ -307,6 +307,41 @@ static void strangers_lock(void **state)
 	assert_int_equal(end(SIGTERM), 0);
 }
 
+static off_t size_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_size;
+}
+
+#define RESIZE(size)                                                           \
+	"{\"execute\":\"resize\",\"arguments\":{\"disk\":0,\"size\":" size     \
+	",\"shrink\":true}}"
+
+/* What nobody knows the end of may still write: the file is neither cut nor made larger. */
+static void no_size_changes_under_late_writes(void **state)
+{
+	int control;
+	int fd;
+
+	(void)state;
+	kill_with_fence();
+	control = client_connect(control_path);
+	assert_string_equal(client_class(control, RESIZE("4096")), "Busy");
+	assert_string_equal(client_class(control, RESIZE("16777216")), "Busy");
+	fd = open(image[0], O_RDWR | O_CLOEXEC);
+	assert_int_equal(syscall(SYS_flock, fd, LOCK_EX | LOCK_NB), 0);
+	kernel->held = 0;
+	follow(&g[0]);
+	expect_failed(&g[0]);
+	assert_string_equal(client_class(control, RESIZE("4096")), "Busy");
+	assert_string_equal(client_class(control, RESIZE("16777216")), "Busy");
+	assert_int_equal(size_of(image[0]), BYTES);
+	close(fd);
+	close(control);
+}
+
 /* The disk is the file that rumpk was started with, whatever it is called now. */
 static void names_do_not_matter(void **state)
 {
@@ -477,6 +512,7 @@ int main(void)
 		TEST(fence_keeps_no_other_waiting),
 		TEST(fence_is_waited_for),
 		TEST(strangers_lock),
+		TEST(no_size_changes_under_late_writes),
 		TEST(names_do_not_matter),
 		TEST(lost_until_an_operator_says),
 		TEST(sync_error_of_the_dead),
