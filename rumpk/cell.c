@@ -186,7 +186,8 @@ static void disk_offer(struct cell *c, unsigned int i)
  * @i: disk
  *
  * What a lost medium acknowledged may be lost too: from then on nothing is
- * called durable, until an operator has reopened it.
+ * called durable, until an operator has reopened it. That a medium is back says
+ * nothing of a sync that failed before.
  */
 void cell_disk_changed(struct cell *c, unsigned int i)
 {
@@ -195,7 +196,8 @@ void cell_disk_changed(struct cell *c, unsigned int i)
 
 	if (lost != disk->lost) {
 		disk->lost = lost;
-		disk->sync_failed = lost;
+		disk->sync_failed = lost ||
+				    safety_latched(c->authority, c->ledger, i);
 		__atomic_store_n(&c->ledger->disk[i].lost, lost,
 				 __ATOMIC_RELAXED);
 		if (!lost) {
