@@ -289,12 +289,17 @@ static void note_sync_failure(struct valve *v, const struct valve_request *r)
 	struct valve_disk *disk = v->disk;
 	int error = r->io.error;
 
-	if (!error || !r->io.unsynced || disk->sync_failed)
+	if (!error || !r->io.unsynced)
 		return;
-	disk->sync_failed = true;
-	/* Before the answer: nobody learns of it and then finds it forgotten. */
+	/*
+	 * Before the answer: nobody learns of it and then finds it forgotten. Each
+	 * time: the one before may be of before a reopen not yet taken notice of.
+	 */
 	__atomic_store_n(&v->account->sync_failed, valve_latch(v->reopened),
 			 __ATOMIC_SEQ_CST);
+	if (disk->sync_failed)
+		return;
+	disk->sync_failed = true;
 	rumpk_log(RUMPK_ERROR, v->channel,
 		  "making data durable failed: %s; flushes fail until the image is reopened",
 		  strerror(error));
