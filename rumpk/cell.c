@@ -158,11 +158,12 @@ void cell_resize_disk(struct cell *c, unsigned int i)
 
 	if (hal_resize(disk->hal))
 		return;
+	/* Also where what is offered was lowered before. */
+	c->ledger->disk[i].capacity = disk->hal->info.capacity;
 	after = cell_capacity(c, i);
 	if (after == before)
 		return;
 	disk->config.capacity = after;
-	c->ledger->disk[i].capacity = disk->hal->info.capacity;
 	cell_show_disk(c, i);
 	rumpk_log(RUMPK_INFO, (int)i, "resized from %llu to %llu sectors",
 		  (unsigned long long)before, (unsigned long long)after);

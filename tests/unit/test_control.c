@@ -471,6 +471,20 @@ static void control_resizes(void **state)
 	assert_int_equal(capacity(), SECTORS / 2);
 }
 
+/* A successor that cannot have the disk offers it as it was at the end. */
+static void control_resizes_what_is_lost_later(void **state)
+{
+	attach();
+	assert_int_equal(client_number(ctl,
+				       RESIZE("\"size\":4194304,\"shrink\":true"),
+				       "size"),
+			 4 << 20);
+	assert_int_equal(truncate(image, (4 << 20) - 1), 0);
+	kill_worker();
+	assert_int_equal(read_at(0), NXBLK_S_IOERR);
+	assert_int_equal(capacity(), SECTORS / 2);
+}
+
 /* A file that took the image's name is left alone, and the disk keeps its size. */
 static void control_resizes_no_other_file(void **state)
 {
@@ -768,6 +782,7 @@ int main(void)
 		TEST(control_narrows),
 		TEST(control_outlives_the_file),
 		TEST(control_resizes),
+		TEST(control_resizes_what_is_lost_later),
 		TEST(control_resizes_no_other_file),
 		TEST(control_reopens),
 		TEST(control_takes_lines_in_pieces),
