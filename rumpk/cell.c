@@ -72,6 +72,7 @@ static int channel_setup(struct cell *c, unsigned int i)
 	v->cspace = &c->authority->cspace;
 	v->reopened = &c->authority->reopened[i];
 	v->account = &c->ledger->channel[i];
+	v->lost = &c->ledger->disk[i].lost;
 	v->disk = &c->disk[i];
 	v->window = c->window.base;
 	v->ram = &c->ram;
@@ -195,12 +196,12 @@ void cell_disk_changed(struct cell *c, unsigned int i)
 	struct valve_disk *disk = &c->disk[i];
 	bool lost = disk->hal->lost;
 
+	/* Each time: the valve may have said so of one that is back already. */
+	__atomic_store_n(&c->ledger->disk[i].lost, lost, __ATOMIC_RELAXED);
 	if (lost != disk->lost) {
 		disk->lost = lost;
 		disk->sync_failed = lost ||
 				    safety_latched(c->authority, c->ledger, i);
-		__atomic_store_n(&c->ledger->disk[i].lost, lost,
-				 __ATOMIC_RELAXED);
 		if (!lost) {
 			disk_forget_witness(c, i);
 			rumpk_log(RUMPK_INFO, (int)i, "reopened");

@@ -8,8 +8,9 @@
 static uint32_t pending_since(const struct ledger *l, unsigned int disk,
 			      unsigned int tag)
 {
+	/* Pairs with the store in note_pending(). */
 	return __atomic_load_n(&l->channel[disk].pending[tag].since_ms,
-			       __ATOMIC_RELAXED);
+			       __ATOMIC_ACQUIRE);
 }
 
 /**
@@ -116,7 +117,7 @@ enum drain_state drain_look(struct drain *d, const struct ledger *l,
 		take_pending(d, l, disk);
 	else if (seen)
 		drop_ended(d, l, disk);
-	if (seen && !drain_obstacle(l, disk) && !drain_left(d, l, disk))
+	if (seen && !drain_left(d, l, disk) && !drain_obstacle(l, disk))
 		return DRAIN_OVER;
 	return now_ms() < d->until_ms ? DRAIN_WAITS : DRAIN_LATE;
 }

@@ -641,6 +641,22 @@ static void valve_latches_failed_syncs(void **state)
 	assert_int_equal(b->account.stats.ioerr, 5);
 }
 
+/* Before it is not pending any more: somebody may wait for that. */
+static void valve_tells_that_the_disk_is_lost(void **state)
+{
+	struct bench *b = *state;
+	struct nxblk_req req = request(NXBLK_OP_WRITE, 0, 1);
+	uint32_t lost = 0;
+
+	b->v.lost = &lost;
+	b->fake.error = EIO;
+	assert_int_equal(submit(b, &req), NXBLK_S_IOERR);
+	assert_int_equal(lost, 0);
+	b->fake.hal.lost = true;
+	assert_int_equal(submit(b, &req), NXBLK_S_IOERR);
+	assert_int_equal(lost, 1);
+}
+
 static void valve_strict_writes_are_durable(void **state)
 {
 	struct bench *b = *state;
@@ -713,6 +729,7 @@ int main(void)
 		valve_test(valve_tells_the_geometry),
 		valve_test(valve_latches_failed_syncs),
 		valve_test(valve_latches_each_failed_sync),
+		valve_test(valve_tells_that_the_disk_is_lost),
 		valve_test(valve_strict_writes_are_durable),
 		valve_test(valve_survives_anything),
 	};
