@@ -72,6 +72,7 @@ static int channel_setup(struct cell *c, unsigned int i)
 	v->cspace = &c->authority->cspace;
 	v->reopened = &c->authority->reopened[i];
 	v->account = &c->ledger->channel[i];
+	v->lost = &c->ledger->disk[i].lost;
 	v->disk = &c->disk[i];
 	v->window = c->window.base;
 	v->ram = &c->ram;
@@ -158,11 +159,12 @@ void cell_resize_disk(struct cell *c, unsigned int i)
 
 	if (hal_resize(disk->hal))
 		return;
+	/* Also where what is offered was lowered before. */
+	c->ledger->disk[i].capacity = disk->hal->info.capacity;
 	after = cell_capacity(c, i);
 	if (after == before)
 		return;
 	disk->config.capacity = after;
-	c->ledger->disk[i].capacity = disk->hal->info.capacity;
 	cell_show_disk(c, i);
 	rumpk_log(RUMPK_INFO, (int)i, "resized from %llu to %llu sectors",
 		  (unsigned long long)before, (unsigned long long)after);
@@ -186,18 +188,20 @@ static void disk_offer(struct cell *c, unsigned int i)
  * @i: disk
  *
  * What a lost medium acknowledged may be lost too: from then on nothing is
- * called durable, until an operator has reopened it.
+ * called durable, until an operator has reopened it. That a medium is back says
+ * nothing of a sync that failed before.
  */
 void cell_disk_changed(struct cell *c, unsigned int i)
 {
 	struct valve_disk *disk = &c->disk[i];
 	bool lost = disk->hal->lost;
 
+	/* Each time: the valve may have said so of one that is back already. */
+	__atomic_store_n(&c->ledger->disk[i].lost, lost, __ATOMIC_RELAXED);
 	if (lost != disk->lost) {
 		disk->lost = lost;
-		disk->sync_failed = lost;
-		__atomic_store_n(&c->ledger->disk[i].lost, lost,
-				 __ATOMIC_RELAXED);
+		disk->sync_failed = lost ||
+				    safety_latched(c->authority, c->ledger, i);
 		if (!lost) {
 			disk_forget_witness(c, i);
 			rumpk_log(RUMPK_INFO, (int)i, "reopened");

@@ -118,8 +118,9 @@ static void channel_note(struct cell_channel *ch)
 {
 	uint32_t *state = &ch->valve.account->state;
 
+	/* Pairs with the load in drain_obstacle(). */
 	if (*state != ch->end.state)
-		__atomic_store_n(state, ch->end.state, __ATOMIC_RELAXED);
+		__atomic_store_n(state, ch->end.state, __ATOMIC_RELEASE);
 }
 
 static void channel_event(struct cell_channel *ch, enum ion_host_event event)

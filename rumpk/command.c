@@ -222,27 +222,56 @@ static bool takes_away(const struct disk_options *was,
 	       (was->rights && (was->first < now->first || was->last > now->last));
 }
 
-/* The authority is changed: wait for the rest, where that makes a difference. */
+/* What was taken since the last look is to be drained, and what was before with it. */
+static void look_at_cap(struct command_board *board,
+			const struct control_cell *cell, unsigned int disk)
+{
+	struct disk_options now = { .rights = 0 };
+
+	safety_held(cell->a, disk, &now);
+	if (takes_away(&board->held[disk], &now))
+		drain_begin(&board->taken[disk], cell->a);
+	board->held[disk] = now;
+}
+
+static void look_at_drain(struct command_board *board,
+			  const struct control_cell *cell, unsigned int disk)
+{
+	struct drain *taken = &board->taken[disk];
+
+	look_at_cap(board, cell, disk);
+	if (taken->changes && drain_look(taken, cell->l, disk) == DRAIN_OVER)
+		taken->changes = 0;
+}
+
+/*
+ * The authority is changed: wait for the rest, where that makes a difference. Who says
+ * once more what holds already waits for whoever said it first.
+ */
 static void change_cap(struct command_call *call, const json_t *args,
 		       const struct disk_options *d)
 {
 	struct disk_options was = { .rights = 0 };
 	char text[2][PARSE_CAP_BYTES];
+	bool changed;
 	bool drain = true;
 
 	take_flag(call, args, "drain", &drain);
 	if (call->class != COMMAND_OK)
 		return;
 	safety_held(call->cell->a, call->disk, &was);
-	safety_regrant(call->cell->a, call->disk, d);
+	look_at_cap(call->board, call->cell, call->disk);
+	changed = safety_regrant(call->cell->a, call->disk, d);
+	look_at_drain(call->board, call->cell, call->disk);
 	format_cap(&was, text[0], sizeof(text[0]));
 	format_cap(d, text[1], sizeof(text[1]));
 	audit(call, "capability now %s, before %s", text[1], text[0]);
-	drain_begin(&call->drain, call->cell->a);
-	if (!takes_away(&was, d))
-		call->drained = true;
-	else if (!drain)
+	call->drain = call->board->taken[call->disk];
+	call->drained = !call->drain.changes;
+	if (!drain || (changed && !takes_away(&was, d)))
 		call->drain.until_ms = 0;
+	else
+		call->drain.until_ms = now_ms() + DRAIN_MS;
 }
 
 static json_t *poll_cap(struct command_call *call)
@@ -307,14 +336,8 @@ static void begin_narrow(struct command_call *call, const json_t *args)
 static void begin_revoke(struct command_call *call, const json_t *args)
 {
 	const struct disk_options none = { .rights = 0 };
-	struct disk_options held = { .rights = 0 };
 
 	take_disk(call, args);
-	if (call->class == COMMAND_OK)
-		safety_held(call->cell->a, call->disk, &held);
-	if (!held.rights)
-		wrong(call, COMMAND_NOT_FOUND, "disk %u has no capability",
-		      call->disk);
 	change_cap(call, args, &none);
 }
 
@@ -396,6 +419,19 @@ static void start_resize(struct command_call *call, uint64_t bytes, bool shrink)
 	call->resize = r->serial;
 }
 
+/* No size is changed under requests that nobody knows of. */
+static void check_idle(struct command_call *call)
+{
+	const char *obstacle;
+
+	if (call->board->resize.phase != RESIZE_NONE)
+		wrong(call, COMMAND_BUSY, "disk %u is being resized",
+		      call->board->resize.disk);
+	obstacle = drain_obstacle(call->cell->l, call->disk);
+	if (obstacle)
+		wrong(call, COMMAND_BUSY, "disk %u %s", call->disk, obstacle);
+}
+
 static void begin_resize(struct command_call *call, const json_t *args)
 {
 	const struct disk_options *d;
@@ -422,9 +458,7 @@ static void begin_resize(struct command_call *call, const json_t *args)
 		      "size %" PRIu64
 		      " must be a multiple of %u and at most 1024T",
 		      bytes, d->block);
-	if (call->board->resize.phase != RESIZE_NONE)
-		wrong(call, COMMAND_BUSY, "disk %u is being resized",
-		      call->board->resize.disk);
+	check_idle(call);
 	if (call->class == COMMAND_OK)
 		start_resize(call, bytes, shrink);
 }
@@ -640,7 +674,11 @@ void command_abandon(struct command_board *board, struct command_call *call)
  */
 void command_go_on(struct command_board *board, const struct control_cell *cell)
 {
+	unsigned int i;
+
 	resize_go_on(&board->resize, cell->a, cell->l);
+	for (i = 0; i < cell->o->disks; i++)
+		look_at_drain(board, cell, i);
 }
 
 /**

@@ -42,10 +42,15 @@ enum command_class {
 /**
  * struct command_board - what the commands of all clients share
  * @resize: the one that is under way
+ * @held: by disk: the capability, as it was looked at last
+ * @taken: by disk: the last change that took something away, by whatever way it came;
+ *	no changes: nothing of before is left
  * @refusals: limits the lines about commands that are refused
  */
 struct command_board {
 	struct resize resize;
+	struct disk_options held[WINDOW_MAX_DISKS];
+	struct drain taken[WINDOW_MAX_DISKS];
 	struct rumpk_ratelimit refusals;
 };
 

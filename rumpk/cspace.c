@@ -50,6 +50,11 @@ int cspace_set(struct cspace *cs, unsigned int slot, const struct cspace_cap *ca
 		return -EINVAL;
 	s = &cs->slot[slot];
 	other = ~s->state & STATE_SECOND;
+	/*
+	 * Pairs with the fence in cspace_copy(): who reads of what is written here
+	 * sees that the place is not held any more.
+	 */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 	s->cap[other ? 1 : 0] = *cap;
 	cspace_publish(cs, s, other | STATE_VALID);
 	return 0;

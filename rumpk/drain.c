@@ -8,8 +8,9 @@
 static uint32_t pending_since(const struct ledger *l, unsigned int disk,
 			      unsigned int tag)
 {
+	/* Pairs with the store in note_pending(). */
 	return __atomic_load_n(&l->channel[disk].pending[tag].since_ms,
-			       __ATOMIC_RELAXED);
+			       __ATOMIC_ACQUIRE);
 }
 
 /**
@@ -57,11 +58,26 @@ static void drop_ended(struct drain *d, const struct ledger *l, unsigned int dis
 			d->since[tag] = 0;
 }
 
-/* Until then a new worker waits for what its predecessor has under way there. */
-static bool is_offered(const struct ledger *l, unsigned int disk)
+/**
+ * drain_obstacle - why it cannot be known that nothing of before is under way
+ * @l: ledger, whose worker goes by what there is
+ * @disk: of this one
+ *
+ * A new worker waits for what its predecessor has under way, and offers the disk then.
+ * Of a disk that is lost nobody knows: it may have been served without a fence, or
+ * the fence not been reached.
+ *
+ * Return: text; NULL: it can.
+ */
+const char *drain_obstacle(const struct ledger *l, unsigned int disk)
 {
-	return __atomic_load_n(&l->channel[disk].state, __ATOMIC_RELAXED) !=
-	       ION_HOST_DOWN;
+	/* Pairs with the store in channel_note(): @lost is as it was before. */
+	if (__atomic_load_n(&l->channel[disk].state, __ATOMIC_ACQUIRE) ==
+	    ION_HOST_DOWN)
+		return "waits for the requests of the worker before";
+	if (__atomic_load_n(&l->disk[disk].lost, __ATOMIC_RELAXED))
+		return "is lost, until it is reopened";
+	return NULL;
 }
 
 /**
@@ -101,7 +117,7 @@ enum drain_state drain_look(struct drain *d, const struct ledger *l,
 		take_pending(d, l, disk);
 	else if (seen)
 		drop_ended(d, l, disk);
-	if (seen && is_offered(l, disk) && !drain_left(d, l, disk))
+	if (seen && !drain_left(d, l, disk) && !drain_obstacle(l, disk))
 		return DRAIN_OVER;
 	return now_ms() < d->until_ms ? DRAIN_WAITS : DRAIN_LATE;
 }

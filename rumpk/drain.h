@@ -44,6 +44,7 @@ void drain_begin(struct drain *d, const struct authority *a);
 enum drain_state drain_look(struct drain *d, const struct ledger *l,
 			    unsigned int disk);
 bool drain_seen(const struct drain *d, const struct ledger *l);
+const char *drain_obstacle(const struct ledger *l, unsigned int disk);
 unsigned int drain_left(const struct drain *d, const struct ledger *l,
 			unsigned int disk);
 

@@ -52,7 +52,8 @@ static void vio_finish(struct hal_virtio *v, struct vio_request *r, int error)
 	v->busy--;
 	vio_count(v);
 	io->error = error;
-	io->unsynced = error && io->step == VIO_FLUSH;
+	/* With a device that is lost all is, until it is reopened: no word of a sync. */
+	io->unsynced = error && io->step == VIO_FLUSH && !v->hal.lost;
 	io->done(io);
 }
 

@@ -289,12 +289,17 @@ static void note_sync_failure(struct valve *v, const struct valve_request *r)
 	struct valve_disk *disk = v->disk;
 	int error = r->io.error;
 
-	if (!error || !r->io.unsynced || disk->sync_failed)
+	if (!error || !r->io.unsynced)
 		return;
-	disk->sync_failed = true;
-	/* Before the answer: nobody learns of it and then finds it forgotten. */
+	/*
+	 * Before the answer: nobody learns of it and then finds it forgotten. Each
+	 * time: the one before may be of before a reopen not yet taken notice of.
+	 */
 	__atomic_store_n(&v->account->sync_failed, valve_latch(v->reopened),
 			 __ATOMIC_SEQ_CST);
+	if (disk->sync_failed)
+		return;
+	disk->sync_failed = true;
 	rumpk_log(RUMPK_ERROR, v->channel,
 		  "making data durable failed: %s; flushes fail until the image is reopened",
 		  strerror(error));
@@ -321,7 +326,8 @@ static void note_pending(struct valve *v, const struct nxblk_req *req,
 	struct valve_pending *p = &v->account->pending[req->tag];
 
 	p->bytes = since_ms ? (uint32_t)nxblk_buffer_bytes(req) : 0;
-	__atomic_store_n(&p->since_ms, since_ms, __ATOMIC_RELAXED);
+	/* Pairs with the load in pending_since(). */
+	__atomic_store_n(&p->since_ms, since_ms, __ATOMIC_RELEASE);
 }
 
 static void valve_done(struct hal_io *io)
@@ -334,6 +340,9 @@ static void valve_done(struct hal_io *io)
 	if (io->error && io->unsynced)
 		status = NXBLK_S_IOERR;
 	v->in_flight--;
+	/* First: what its device may still do is not taken to be over. */
+	if (v->lost && v->disk->hal->lost)
+		__atomic_store_n(v->lost, 1, __ATOMIC_RELAXED);
 	note_pending(v, &r->req, 0);
 	note_sync_failure(v, r);
 	if (status == NXBLK_S_OK)

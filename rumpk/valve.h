@@ -157,6 +157,7 @@ struct valve_request;
  * @owner: takes the answers
  * @cspace: the cell's
  * @reopened: how often an operator has said that what was lost is made good; NULL: never
+ * @lost: where it is told that the disk is; NULL: nowhere
  * @disk: the disk
  * @window: start of the mapping
  * @ram: the cell's, or none
@@ -178,6 +179,7 @@ struct valve {
 	struct valve_owner *owner;
 	const struct cspace *cspace;
 	const uint32_t *reopened;
+	uint32_t *lost;
 	struct valve_disk *disk;
 	uint8_t *window;
 	const struct ram *ram;

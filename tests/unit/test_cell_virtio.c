@@ -344,6 +344,29 @@ static void reopened_by_an_operator(void **state)
 	assert_int_equal(daemon_wait(), 0);
 }
 
+/* Its failure is the device's, and taken back with it. */
+static void reopened_after_a_flush(void **state)
+{
+	uint64_t until = now_ms() + 10000;
+	struct nxblk_req req;
+	struct nxblk_resp rsp;
+
+	start();
+	dev.misdeed = SILENT;
+	sim_prepare(&g, &req, NXBLK_OP_FLUSH, 1);
+	sim_send(&g, &req);
+	assert_int_not_equal(sim_answer(&g, &rsp, 300), 0);
+	device_dies();
+	assert_int_equal(sim_answer(&g, &rsp, 10000), 0);
+	assert_int_equal(rsp.status, NXBLK_S_IOERR);
+	dev.misdeed = NONE;
+	assert_int_equal(kill(pid, SIGHUP), 0);
+	device_comes();
+	while (sim_rw(&g, NXBLK_OP_READ, 0, 8, 0) != NXBLK_S_OK)
+		assert_true(now_ms() < until);
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_OK);
+}
+
 static void reopened_below_a_log(void **state)
 {
 	logged = true;
@@ -573,6 +596,7 @@ int main(int argc, char **argv)
 		TEST(comes_back_without_it),
 		TEST(successor_serves),
 		TEST(reopened_by_an_operator),
+		TEST(reopened_after_a_flush),
 		TEST(reopened_below_a_log),
 		TEST(comes_back_with_it),
 		TEST(comes_back_to_another),

@@ -353,7 +353,8 @@ static void control_revokes(void **state)
 	assert_memory_equal(&before.st_mtim, &after.st_mtim,
 			    sizeof(after.st_mtim));
 	wait_logged("refused generation=", 3);
-	assert_string_equal(client_class(ctl, REVOKE), "NotFound");
+	/* Said once more it is no fault. */
+	assert_int_equal(client_number(ctl, REVOKE, "drained"), 1);
 	assert_string_equal(client_class(ctl, NARROW("r")), "NotFound");
 	assert_string_equal(client_class(ctl, GRANT("rw:0-15")), "");
 	assert_int_equal(write_at(8), NXBLK_S_OK);
@@ -467,6 +468,20 @@ static void control_resizes(void **state)
 	assert_int_equal(write_at(SECTORS / 2 - 8), NXBLK_S_OK);
 	assert_int_equal(image_size_now(), 4 << 20);
 	kill_worker();
+	assert_int_equal(capacity(), SECTORS / 2);
+}
+
+/* A successor that cannot have the disk offers it as it was at the end. */
+static void control_resizes_what_is_lost_later(void **state)
+{
+	attach();
+	assert_int_equal(client_number(ctl,
+				       RESIZE("\"size\":4194304,\"shrink\":true"),
+				       "size"),
+			 4 << 20);
+	assert_int_equal(truncate(image, (4 << 20) - 1), 0);
+	kill_worker();
+	assert_int_equal(read_at(0), NXBLK_S_IOERR);
 	assert_int_equal(capacity(), SECTORS / 2);
 }
 
@@ -767,6 +782,7 @@ int main(void)
 		TEST(control_narrows),
 		TEST(control_outlives_the_file),
 		TEST(control_resizes),
+		TEST(control_resizes_what_is_lost_later),
 		TEST(control_resizes_no_other_file),
 		TEST(control_reopens),
 		TEST(control_takes_lines_in_pieces),

@@ -244,13 +244,41 @@ static void drain_is_not_waited_for(void **state)
 			 HELD);
 	send_writes(HELD, 1);
 	take_answers(HELD, 1, NXBLK_S_PERM);
-	/* What gives and takes nothing waits for nothing. */
+	/* What gives and takes nothing waits for nothing, and says how things are. */
 	assert_int_equal(client_number(ctl, COMMAND("grant", ",\"cap\":\"rw\""),
-				       "drained"),
-			 1);
+				       "in_flight"),
+			 HELD);
 	dev.misdeed = NONE;
 	take_answers(0, HELD, NXBLK_S_OK);
 	assert_int_equal(client_number(ctl, COMMAND("revoke", ""), "drained"), 1);
+}
+
+/* What is not over is not so for being said again. */
+static void said_twice(void **state)
+{
+	json_t *answer;
+	int other;
+
+	hold_some();
+	other = begin_to_revoke();
+	assert_int_equal(client_number(other,
+				       COMMAND("revoke", ",\"drain\":false"),
+				       "drained"),
+			 0);
+	client_say(other, COMMAND("revoke", ""));
+	assert_false(answered(other, 200));
+	dev.misdeed = NONE;
+	take_answers(0, HELD, NXBLK_S_OK);
+	answer = json_loads(client_line(other), 0, NULL);
+	assert_true(json_is_true(
+		json_object_get(json_object_get(answer, "return"), "drained")));
+	json_decref(answer);
+	assert_non_null(client_line(ctl));
+	/* And then it is over, whoever asks, and whatever is under way by now. */
+	assert_int_equal(client_number(other, COMMAND("grant", ",\"cap\":\"rw\""),
+				       "drained"),
+			 1);
+	close(other);
 }
 
 /* Who asked is gone: what was asked for holds all the same. */
@@ -283,6 +311,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(revoked_with_requests_in_flight),
 		TEST(drain_is_not_waited_for),
+		TEST(said_twice),
 		TEST(client_leaves),
 		TEST(device_is_resized_by_its_server),
 	};

@@ -86,6 +86,19 @@ static void drain_waits_for_the_fence(void **state)
 	assert_int_equal(look(), DRAIN_OVER);
 }
 
+/* It was served without a fence, perhaps; what an operator reopens, he answers for. */
+static void drain_knows_nothing_of_the_lost(void **state)
+{
+	l.disk[DISK].lost = 1;
+	l.seen = 5;
+	assert_int_equal(look(), DRAIN_WAITS);
+	d.until_ms = now_ms();
+	assert_int_equal(look(), DRAIN_LATE);
+	assert_non_null(drain_obstacle(&l, DISK));
+	l.disk[DISK].lost = 0;
+	assert_int_equal(look(), DRAIN_OVER);
+}
+
 static void drain_has_an_end(void **state)
 {
 	pend(2, 1);
@@ -104,8 +117,11 @@ static void drain_has_an_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(drain_waits_for_notice), TEST(drain_waits_for_each),
-		TEST(drain_is_of_one_disk),   TEST(drain_waits_for_the_fence),
+		TEST(drain_waits_for_notice),
+		TEST(drain_waits_for_each),
+		TEST(drain_is_of_one_disk),
+		TEST(drain_waits_for_the_fence),
+		TEST(drain_knows_nothing_of_the_lost),
 		TEST(drain_has_an_end),
 	};
 

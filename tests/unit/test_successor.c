@@ -307,6 +307,43 @@ static void strangers_lock(void **state)
 	assert_int_equal(end(SIGTERM), 0);
 }
 
+static off_t size_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_size;
+}
+
+#define RESIZE(size)                                                           \
+	"{\"execute\":\"resize\",\"arguments\":{\"disk\":0,\"size\":" size     \
+	",\"shrink\":true}}"
+
+#define REOPEN "{\"execute\":\"reopen\",\"arguments\":{\"disk\":0}}"
+
+/* What nobody knows the end of may still write: the file is neither cut nor made larger. */
+static void no_size_changes_under_late_writes(void **state)
+{
+	int control;
+	int fd;
+
+	(void)state;
+	kill_with_fence();
+	control = client_connect(control_path);
+	assert_string_equal(client_class(control, RESIZE("4096")), "Busy");
+	assert_string_equal(client_class(control, RESIZE("16777216")), "Busy");
+	fd = open(image[0], O_RDWR | O_CLOEXEC);
+	assert_int_equal(syscall(SYS_flock, fd, LOCK_EX | LOCK_NB), 0);
+	kernel->held = 0;
+	follow(&g[0]);
+	expect_failed(&g[0]);
+	assert_string_equal(client_class(control, RESIZE("4096")), "Busy");
+	assert_string_equal(client_class(control, RESIZE("16777216")), "Busy");
+	assert_int_equal(size_of(image[0]), BYTES);
+	close(fd);
+	close(control);
+}
+
 /* The disk is the file that rumpk was started with, whatever it is called now. */
 static void names_do_not_matter(void **state)
 {
@@ -413,10 +450,7 @@ static void reopened_once_and_for_all(void **state)
 	kernel->lost = 1;
 	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
 	control = client_connect(control_path);
-	assert_string_equal(
-		client_class(control,
-			     "{\"execute\":\"reopen\",\"arguments\":{\"disk\":0}}"),
-		"");
+	assert_string_equal(client_class(control, REOPEN), "");
 	close(control);
 	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
 	kill_worker();
@@ -424,6 +458,33 @@ static void reopened_once_and_for_all(void **state)
 	follow(&g[1]);
 	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
 	expect_byte(&g[0], 1);
+}
+
+/* A disk that comes back by SIGHUP is as good as it was: nobody spoke of its sync. */
+static void lost_after_a_failed_sync(void **state)
+{
+	uint64_t until = now_ms() + 5000;
+	int control;
+
+	(void)state;
+	start();
+	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
+	kernel->sync_fails = 1;
+	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
+	kernel->sync_fails = 0;
+	assert_int_equal(truncate(image[0], BYTES - 1), 0);
+	kill_worker();
+	follow(&g[0]);
+	expect_failed(&g[0]);
+	assert_int_equal(truncate(image[0], BYTES), 0);
+	assert_int_equal(kill(daemon_pid, SIGHUP), 0);
+	while (sim_rw(&g[0], NXBLK_OP_READ, 64, 8, 0) != NXBLK_S_OK)
+		assert_true(now_ms() < until);
+	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
+	control = client_connect(control_path);
+	assert_string_equal(client_class(control, REOPEN), "");
+	close(control);
+	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
 }
 
 static int setup(void **state)
@@ -477,11 +538,13 @@ int main(void)
 		TEST(fence_keeps_no_other_waiting),
 		TEST(fence_is_waited_for),
 		TEST(strangers_lock),
+		TEST(no_size_changes_under_late_writes),
 		TEST(names_do_not_matter),
 		TEST(lost_until_an_operator_says),
 		TEST(sync_error_of_the_dead),
 		TEST(sync_error_behind_a_fence),
 		TEST(reopened_once_and_for_all),
+		TEST(lost_after_a_failed_sync),
 	};
 
 	kernel = mmap(NULL, sizeof(*kernel), PROT_READ | PROT_WRITE,

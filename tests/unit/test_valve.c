@@ -586,6 +586,30 @@ static void valve_tells_the_geometry(void **state)
 	refused(b, &req, NXBLK_S_INVAL, &b->account.stats.inval);
 }
 
+/* A second one fails after a reopen that the worker has not taken notice of yet. */
+static void valve_latches_each_failed_sync(void **state)
+{
+	struct bench *b = *state;
+	struct nxblk_req req = request(NXBLK_OP_FLUSH, 0, 0);
+	uint32_t reopened = 4;
+	unsigned int i;
+
+	b->v.reopened = &reopened;
+	b->fake.hold = true;
+	for (i = 0; i < 2; i++) {
+		req.tag = (uint16_t)i;
+		valve_submit(&b->v, &req);
+		b->fake.held[i]->error = EIO;
+		b->fake.held[i]->unsynced = true;
+	}
+	b->fake.held[0]->done(b->fake.held[0]);
+	assert_int_equal(b->account.sync_failed, valve_latch(&reopened));
+	reopened++;
+	b->fake.held[1]->done(b->fake.held[1]);
+	assert_int_equal(b->account.sync_failed, valve_latch(&reopened));
+	assert_true(b->disk.sync_failed);
+}
+
 static void valve_latches_failed_syncs(void **state)
 {
 	struct bench *b = *state;
@@ -615,6 +639,22 @@ static void valve_latches_failed_syncs(void **state)
 	b->disk.strict = true;
 	assert_int_equal(submit(b, &write), NXBLK_S_IOERR);
 	assert_int_equal(b->account.stats.ioerr, 5);
+}
+
+/* Before it is not pending any more: somebody may wait for that. */
+static void valve_tells_that_the_disk_is_lost(void **state)
+{
+	struct bench *b = *state;
+	struct nxblk_req req = request(NXBLK_OP_WRITE, 0, 1);
+	uint32_t lost = 0;
+
+	b->v.lost = &lost;
+	b->fake.error = EIO;
+	assert_int_equal(submit(b, &req), NXBLK_S_IOERR);
+	assert_int_equal(lost, 0);
+	b->fake.hal.lost = true;
+	assert_int_equal(submit(b, &req), NXBLK_S_IOERR);
+	assert_int_equal(lost, 1);
 }
 
 static void valve_strict_writes_are_durable(void **state)
@@ -688,6 +728,8 @@ int main(void)
 		valve_test(valve_keeps_media_read_only),
 		valve_test(valve_tells_the_geometry),
 		valve_test(valve_latches_failed_syncs),
+		valve_test(valve_latches_each_failed_sync),
+		valve_test(valve_tells_that_the_disk_is_lost),
 		valve_test(valve_strict_writes_are_durable),
 		valve_test(valve_survives_anything),
 	};
