@@ -19,12 +19,15 @@
 /* While a command waits for a worker, it is looked after so often. */
 #define WAIT_TICK_MS 5
 #define TAG_LISTEN CONTROL_CLIENTS
+/* Time enough to send a command and have its answer. */
+#define YOUNG_MS 1000u
 
 /**
  * struct client - who is connected
  * @fd: socket; -1: nobody
  * @peer: who it is
- * @heard_ms: when it came, or sent its last command
+ * @came_ms: when it came
+ * @heard_ms: likewise, or when its last command was begun
  * @line: what it has sent and was not taken yet
  * @fill: of @line
  * @out: what it is to be sent; NULL: nothing
@@ -37,6 +40,7 @@
 struct client {
 	int fd;
 	struct ucred peer;
+	uint64_t came_ms;
 	uint64_t heard_ms;
 	char line[CONTROL_LINE];
 	size_t fill;
@@ -54,6 +58,7 @@ struct client {
  * @path: of the socket, to be removed
  * @sock: listens
  * @epoll: readable when there is something to do
+ * @full: newcomers stay in the backlog, and @epoll says nothing of them
  * @client: clients
  * @next: whose turn it is
  * @refusals: limits the lines about peers that are refused
@@ -64,6 +69,7 @@ struct control {
 	const char *path;
 	int sock;
 	int epoll;
+	bool full;
 	struct client client[CONTROL_CLIENTS];
 	unsigned int next;
 	struct rumpk_ratelimit refusals;
@@ -185,10 +191,32 @@ static void client_read(struct control *ctl, struct client *c)
 		client_watch(ctl, c);
 }
 
-/* Who waits the longest for nothing makes room: no crowd keeps an operator out. */
+/* For how long nobody may take the place of @c, whatever it does. */
+static unsigned int client_young(const struct client *c, uint64_t now)
+{
+	uint64_t age = now - c->came_ms;
+
+	return c->fd >= 0 && age < YOUNG_MS ? (unsigned int)(YOUNG_MS - age) : 0;
+}
+
+/* Who asks for nothing goes before who does, and who was heard first. */
+static bool goes_before(const struct client *a, const struct client *b)
+{
+	if (client_hears(a) != client_hears(b))
+		return client_hears(a);
+	return a->heard_ms < b->heard_ms;
+}
+
+/*
+ * No crowd keeps an operator out, whatever its commands wait for, nor takes the place
+ * of one that has just come: each place is free again YOUNG_MS after it was taken,
+ * and newcomers have theirs in the order of the backlog. What was asked for stays
+ * in force.
+ */
 static struct client *client_place(struct control *ctl)
 {
-	struct client *oldest = NULL;
+	struct client *first = NULL;
+	uint64_t now = now_ms();
 	unsigned int i;
 
 	for (i = 0; i < CONTROL_CLIENTS; i++) {
@@ -196,12 +224,41 @@ static struct client *client_place(struct control *ctl)
 
 		if (c->fd < 0)
 			return c;
-		if (!c->busy && (!oldest || c->heard_ms < oldest->heard_ms))
-			oldest = c;
+		if (!client_young(c, now) && (!first || goes_before(c, first)))
+			first = c;
 	}
-	if (oldest)
-		client_close(ctl, oldest);
-	return oldest;
+	if (first)
+		client_close(ctl, first);
+	return first;
+}
+
+/* Milliseconds until there is a place for a newcomer. */
+static int place_due(const struct control *ctl)
+{
+	unsigned int least = YOUNG_MS;
+	uint64_t now = now_ms();
+	unsigned int i;
+
+	for (i = 0; i < CONTROL_CLIENTS; i++) {
+		unsigned int left = client_young(&ctl->client[i], now);
+
+		least = left < least ? left : least;
+	}
+	return (int)least;
+}
+
+static void control_watch_listener(struct control *ctl)
+{
+	bool full = place_due(ctl) > 0;
+	struct epoll_event ev = {
+		.events = full ? 0u : EPOLLIN,
+		.data.u32 = TAG_LISTEN,
+	};
+
+	if (full == ctl->full)
+		return;
+	ctl->full = full;
+	epoll_ctl(ctl->epoll, EPOLL_CTL_MOD, ctl->sock, &ev);
 }
 
 static bool control_trusts(struct control *ctl, int fd, struct ucred *peer)
@@ -236,7 +293,8 @@ static void control_accept(struct control *ctl)
 	}
 	c->fd = fd;
 	c->peer = peer;
-	c->heard_ms = now_ms();
+	c->came_ms = now_ms();
+	c->heard_ms = c->came_ms;
 	c->fill = 0;
 	c->ended = false;
 	client_greet(ctl, c);
@@ -326,6 +384,7 @@ void control_turn(struct control *ctl, const struct control_now *now)
 {
 	struct epoll_event ev;
 
+	control_watch_listener(ctl);
 	if (epoll_wait(ctl->epoll, &ev, 1, 0) == 1) {
 		if (ev.data.u32 == TAG_LISTEN)
 			control_accept(ctl);
@@ -345,6 +404,7 @@ void control_turn(struct control *ctl, const struct control_now *now)
 int control_timeout(const struct control *ctl)
 {
 	int timeout = command_busy(&ctl->board) ? WAIT_TICK_MS : -1;
+	int due = ctl->full ? place_due(ctl) : -1;
 	unsigned int i;
 
 	for (i = 0; i < CONTROL_CLIENTS; i++) {
@@ -353,7 +413,7 @@ int control_timeout(const struct control *ctl)
 		if (ctl->client[i].fd >= 0 && ctl->client[i].busy)
 			timeout = WAIT_TICK_MS;
 	}
-	return timeout;
+	return due >= 0 && (timeout < 0 || due < timeout) ? due : timeout;
 }
 
 /**

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Clients of a control socket, whose turns are run here; no worker ever looks, so a
+ * command that waits for one does so for its full time:
+ *
+ *   crowd, operator --- control socket --- turns --- authority
+ */
+#include "unit.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "rumpk/control.h"
+#include "rumpk/unix.h"
+#include "rumpk/util.h"
+
+#define GREETING "{\"rumpk\":"
+#define REOPEN "{\"execute\":\"reopen\",\"arguments\":{\"disk\":0}}\n"
+#define CAPS "{\"execute\":\"caps\"}\n"
+#define MOST_MS 30000
+
+static char dir[64];
+static char path[80];
+static char image[] = "/image";
+static struct options options;
+static struct authority authority;
+static struct ledger ledger;
+static struct window_record record;
+static struct control *control;
+static struct control_now now;
+
+/* As the supervisor does: asleep until something is due. */
+static void turn(void)
+{
+	struct pollfd p = { .fd = control_fd(control), .events = POLLIN };
+	int timeout = control_timeout(control);
+
+	poll(&p, 1, timeout < 0 || timeout > 100 ? 100 : timeout);
+	control_turn(control, &now);
+}
+
+static int come(void)
+{
+	int fd = unix_connect(path, SOCK_STREAM);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* What @fd has been sent so far; "": nothing. */
+static const char *heard(int fd)
+{
+	static char text[4096];
+	ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT | MSG_PEEK);
+
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static bool has_left(int fd)
+{
+	char text[4096];
+
+	while (recv(fd, text, sizeof(text), MSG_DONTWAIT) > 0)
+		;
+	return recv(fd, text, 1, MSG_DONTWAIT) == 0;
+}
+
+static unsigned int wait_heard(int fd, const char *text)
+{
+	uint64_t until = now_ms() + MOST_MS;
+	unsigned int turns = 0;
+
+	while (!strstr(heard(fd), text)) {
+		if (now_ms() > until)
+			fail_msg("\"%s\" has not come", text);
+		turn();
+		turns++;
+	}
+	return turns;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL),
+			 strlen(text));
+}
+
+static void fill_places(int *fd)
+{
+	unsigned int i;
+
+	for (i = 0; i < CONTROL_CLIENTS; i++) {
+		fd[i] = come();
+		wait_heard(fd[i], GREETING);
+	}
+}
+
+static void close_all(int *fd)
+{
+	unsigned int i;
+
+	for (i = 0; i < CONTROL_CLIENTS; i++)
+		close(fd[i]);
+}
+
+/* Who has just come is not made to go; a newcomer waits, and is not asked after. */
+static void newcomer_waits_for_the_young(void **state)
+{
+	uint64_t from = now_ms();
+	int fd[CONTROL_CLIENTS];
+	unsigned int turns;
+	int next;
+
+	fill_places(fd);
+	next = come();
+	turns = wait_heard(next, GREETING);
+	assert_true(now_ms() - from >= 900);
+	assert_true(turns < 100);
+	assert_true(has_left(fd[0]));
+	assert_false(has_left(fd[1]));
+	close(next);
+	close_all(fd);
+}
+
+/* A place that comes free is taken at once. */
+static void newcomer_follows_who_leaves(void **state)
+{
+	int fd[CONTROL_CLIENTS];
+	unsigned int i;
+	int next;
+
+	fill_places(fd);
+	next = come();
+	turn();
+	turn();
+	close(fd[3]);
+	fd[3] = next;
+	wait_heard(next, GREETING);
+	for (i = 0; i < CONTROL_CLIENTS; i++)
+		assert_false(has_left(fd[i]));
+	close_all(fd);
+}
+
+/* Commands that wait, and more behind them: they hold, their clients do not. */
+static void busy_ones_make_room(void **state)
+{
+	int fd[CONTROL_CLIENTS];
+	unsigned int i;
+	uint64_t from;
+	int next;
+
+	fill_places(fd);
+	for (i = 0; i < CONTROL_CLIENTS; i++) {
+		say(fd[i], REOPEN REOPEN REOPEN);
+		while (authority.reopened[0] < i + 1)
+			turn();
+	}
+	from = now_ms();
+	next = come();
+	wait_heard(next, GREETING);
+	say(next, CAPS);
+	wait_heard(next, "\"return\"");
+	assert_true(now_ms() - from < 8000);
+	assert_true(has_left(fd[0]));
+	assert_false(has_left(fd[CONTROL_CLIENTS - 1]));
+	assert_int_equal(authority.reopened[0], CONTROL_CLIENTS);
+	close(next);
+	close_all(fd);
+}
+
+/* Comes without an end, and stays, goes, or asks for what takes its time. */
+static void __attribute__((noreturn)) crowd(unsigned int which)
+{
+	int fd[4] = { -1, -1, -1, -1 };
+	unsigned int i = which;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;; i++) {
+		int *f = &fd[i % ARRAY_SIZE(fd)];
+
+		close_fd(f);
+		*f = unix_connect(path, SOCK_STREAM);
+		if (*f >= 0 && i % 3 == 0)
+			send(*f, REOPEN REOPEN, 2 * strlen(REOPEN), MSG_NOSIGNAL);
+		if (i % 3 == 1)
+			close_fd(f);
+	}
+}
+
+static bool receive(int fd, const char *what)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char text[4096];
+	ssize_t n;
+
+	if (poll(&p, 1, MOST_MS) != 1)
+		return false;
+	n = recv(fd, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	return strstr(text, what) != NULL;
+}
+
+/* As rumpkctl does, by the hand of somebody who is slower than a crowd. */
+static bool operate_once(void)
+{
+	int fd = unix_connect(path, SOCK_STREAM);
+	bool answered = fd >= 0 && receive(fd, GREETING);
+
+	usleep(200000);
+	if (answered)
+		send(fd, CAPS, strlen(CAPS), MSG_NOSIGNAL);
+	answered = answered && receive(fd, "\"return\"");
+	close_fd(&fd);
+	return answered;
+}
+
+/* A machine that stands still for a second may cost it some attempts. */
+static void __attribute__((noreturn)) operate(void)
+{
+	unsigned int answered = 0;
+	unsigned int i;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (i = 0; i < 9 && answered < 3; i++)
+		answered += operate_once();
+	_exit(answered < 3);
+}
+
+static void crowd_keeps_no_operator_out(void **state)
+{
+	uint64_t until = now_ms() + 3 * MOST_MS;
+	pid_t member[4];
+	pid_t operator;
+	unsigned int i;
+	int status = -1;
+
+	for (i = 0; i < ARRAY_SIZE(member); i++) {
+		member[i] = fork();
+		if (member[i] == 0)
+			crowd(i);
+	}
+	for (i = 0; i < 200; i++)
+		turn();
+	operator= fork();
+	if (operator== 0)
+		operate();
+	while (now_ms() < until && waitpid(operator, & status, WNOHANG) == 0)
+		turn();
+	for (i = 0; i < ARRAY_SIZE(member); i++) {
+		assert_int_equal(waitpid(member[i], NULL, WNOHANG), 0);
+		kill(member[i], SIGKILL);
+		waitpid(member[i], NULL, 0);
+	}
+	assert_int_equal(status, 0);
+}
+
+static int setup(void **state)
+{
+	const struct control_cell cell = {
+		.o = &options,
+		.a = &authority,
+		.l = &ledger,
+		.record = &record,
+	};
+
+	strcpy(dir, "/dev/shm/rumpk-unit-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/c", dir);
+	options = (struct options){ .disks = 1 };
+	options.disk[0].path = image;
+	options.disk[0].block = 512;
+	memset(&authority, 0, sizeof(authority));
+	memset(&ledger, 0, sizeof(ledger));
+	now = (struct control_now){ .worker = 7, .started = 1 };
+	control = control_open(path, &cell);
+	return control ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	control_close(control);
+	return rmdir(dir);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(newcomer_waits_for_the_young),
+		TEST(newcomer_follows_who_leaves),
+		TEST(busy_ones_make_room),
+		TEST(crowd_keeps_no_operator_out),
+	};
+
+	return cmocka_run_group_tests_name("control_clients", tests, NULL, NULL);
+}
