@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -55,7 +56,8 @@ struct client {
 /**
  * struct control - the socket and its clients
  * @cell: what commands are about
- * @path: of the socket, to be removed
+ * @path: of the socket, to be removed when it is still this one's
+ * @made: what it was when it was made
  * @sock: listens
  * @epoll: readable when there is something to do
  * @full: newcomers stay in the backlog, and @epoll says nothing of them
@@ -67,6 +69,7 @@ struct client {
 struct control {
 	struct control_cell cell;
 	const char *path;
+	struct stat made;
 	int sock;
 	int epoll;
 	bool full;
@@ -435,6 +438,8 @@ static int control_listen(struct control *ctl, const char *path)
 	ctl->sock = err ? err : unix_listen(path, SOCK_STREAM);
 	if (ctl->sock < 0)
 		return ctl->sock;
+	if (lstat(path, &ctl->made) < 0)
+		return -errno;
 	ctl->path = path;
 	ctl->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (ctl->epoll < 0 ||
@@ -472,6 +477,16 @@ struct control *control_open(const char *path, const struct control_cell *cell)
 	return NULL;
 }
 
+/* Somebody may have taken the path meanwhile: another's socket is left alone. */
+static void control_remove(const struct control *ctl)
+{
+	struct stat st;
+
+	if (lstat(ctl->path, &st) == 0 && st.st_dev == ctl->made.st_dev &&
+	    st.st_ino == ctl->made.st_ino)
+		unlink(ctl->path);
+}
+
 /**
  * control_close - no further command
  * @ctl: control socket, or NULL
@@ -486,7 +501,7 @@ void control_close(struct control *ctl)
 		if (ctl->client[i].fd >= 0)
 			client_close(ctl, &ctl->client[i]);
 	if (ctl->path)
-		unlink(ctl->path);
+		control_remove(ctl);
 	close_fd(&ctl->sock);
 	close_fd(&ctl->epoll);
 	free(ctl);

@@ -7,17 +7,21 @@
  */
 #include "unit.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "rumpk/control.h"
+#include "rumpk/place.h"
 #include "rumpk/unix.h"
 #include "rumpk/util.h"
 
@@ -35,6 +39,18 @@ static struct ledger ledger;
 static struct window_record record;
 static struct control *control;
 static struct control_now now;
+
+/* The C library's are not used: these are what rumpk is linked with. */
+static int connect_fails;
+
+int connect(int fd, const struct sockaddr *addr, socklen_t length)
+{
+	if (connect_fails) {
+		errno = connect_fails;
+		return -1;
+	}
+	return (int)syscall(SYS_connect, fd, addr, length);
+}
 
 /* As the supervisor does: asleep until something is due. */
 static void turn(void)
@@ -262,6 +278,69 @@ static void crowd_keeps_no_operator_out(void **state)
 	assert_int_equal(status, 0);
 }
 
+static struct control *open_another(void)
+{
+	const struct control_cell cell = { .o = &options, .a = &authority };
+
+	return control_open(path, &cell);
+}
+
+/* Somebody listens there, whose backlog is full: it is not waited for. */
+static void full_backlog_is_in_use(void **state)
+{
+	int fd[64];
+	unsigned int n = 0;
+
+	do
+		fd[n] = unix_connect(path, SOCK_STREAM | SOCK_NONBLOCK);
+	while (fd[n] >= 0 && ++n < ARRAY_SIZE(fd));
+	assert_true(n < ARRAY_SIZE(fd));
+	alarm(MOST_MS / 1000);
+	assert_int_equal(place_clear(path), -EADDRINUSE);
+	assert_null(open_another());
+	alarm(0);
+	while (n > 0)
+		close(fd[--n]);
+}
+
+/* Only who refuses to be connected to is dead; what cannot be told stays. */
+static void doubt_removes_nothing(void **state)
+{
+	char other[96];
+	struct stat st;
+	int fd;
+
+	snprintf(other, sizeof(other), "%s/d", dir);
+	fd = unix_listen(other, SOCK_STREAM);
+	close(fd);
+	assert_int_equal(place_clear(other), 0);
+	assert_int_equal(lstat(other, &st), -1);
+	fd = unix_listen(other, SOCK_SEQPACKET);
+	assert_int_equal(place_clear(other), -EADDRINUSE);
+	close(fd);
+	connect_fails = EACCES;
+	assert_int_equal(place_clear(other), -EACCES);
+	connect_fails = 0;
+	assert_int_equal(lstat(other, &st), 0);
+	unlink(other);
+}
+
+/* Whoever has the path by now keeps it. */
+static void path_of_another_stays(void **state)
+{
+	struct control *first = control;
+	struct stat st;
+
+	assert_int_equal(unlink(path), 0);
+	control = open_another();
+	assert_non_null(control);
+	control_close(first);
+	assert_int_equal(lstat(path, &st), 0);
+	control_close(control);
+	control = NULL;
+	assert_int_equal(lstat(path, &st), -1);
+}
+
 static int setup(void **state)
 {
 	const struct control_cell cell = {
@@ -299,6 +378,9 @@ int main(void)
 		TEST(newcomer_follows_who_leaves),
 		TEST(busy_ones_make_room),
 		TEST(crowd_keeps_no_operator_out),
+		TEST(full_backlog_is_in_use),
+		TEST(doubt_removes_nothing),
+		TEST(path_of_another_stays),
 	};
 
 	return cmocka_run_group_tests_name("control_clients", tests, NULL, NULL);
