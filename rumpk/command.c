@@ -84,18 +84,7 @@ static json_t *answer(struct command_call *call, json_t *result)
 	return message;
 }
 
-/**
- * command_refuse_line - answer to what cannot be read
- * @why: what is wrong with it
- *
- * Return: message, the caller's.
- */
-json_t *command_refuse_line(const char *why)
-{
-	return json_pack("{s:o}", "error", error_of(COMMAND_SYNTAX, why));
-}
-
-/* One line for each thing that an operator does, and for what is refused. */
+/* One line for what is refused, and for each thing that an operator does. */
 static void audit_refused(const struct command_call *call)
 {
 	const char *name = call->command ? call->command->name : "?";
@@ -108,17 +97,38 @@ static void audit_refused(const struct command_call *call)
 		   class_names[call->class], dropped);
 }
 
+/**
+ * command_refuse_line - answer to what cannot be read
+ * @call: as far as it is known
+ * @why: what is wrong with it
+ *
+ * Return: message, the caller's.
+ */
+json_t *command_refuse_line(struct command_call *call, const char *why)
+{
+	wrong(call, COMMAND_SYNTAX, "%s", why);
+	audit_refused(call);
+	return answer(call, NULL);
+}
+
+/* Limited disk by disk: what is done to one does not hide what is done to another. */
 static void __attribute__((format(printf, 2, 3)))
 audit(const struct command_call *call, const char *fmt, ...)
 {
+	uint64_t dropped;
 	char text[160];
 	va_list args;
 
+	if (!rumpk_ratelimit(&call->board->changes[call->disk], now_ms(),
+			     &dropped))
+		return;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	rumpk_log(RUMPK_INFO, (int)call->disk, "control: uid=%u pid=%d %s: %s",
-		  call->peer.uid, (int)call->peer.pid, call->command->name, text);
+	rumpk_log(RUMPK_INFO, (int)call->disk,
+		  "control: uid=%u pid=%d %s: %s suppressed=%" PRIu64,
+		  call->peer.uid, (int)call->peer.pid, call->command->name,
+		  text, dropped);
 }
 
 static void disk_by_number(struct command_call *call, json_int_t n)
@@ -641,6 +651,21 @@ void command_abandon(struct command_board *board, struct command_call *call)
 void command_go_on(struct command_board *board, const struct control_cell *cell)
 {
 	resize_go_on(&board->resize, cell->a, cell->l);
+}
+
+/**
+ * command_close - no further command: say how many lines were held back
+ * @board: shared
+ */
+void command_close(const struct command_board *board)
+{
+	uint64_t held = board->refusals.dropped;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(board->changes); i++)
+		held += board->changes[i].dropped;
+	if (held)
+		rumpk_warn("control: end suppressed=%" PRIu64, held);
 }
 
 /**

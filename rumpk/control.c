@@ -166,13 +166,27 @@ static void client_greet(struct control *ctl, struct client *c)
 			      RUMPK_VERSION, "protocol", CONTROL_PROTOCOL));
 }
 
+static struct command_call client_call(struct control *ctl,
+				       const struct client *c,
+				       const struct control_now *now)
+{
+	return (struct command_call){
+		.cell = &ctl->cell,
+		.now = now,
+		.board = &ctl->board,
+		.peer = c->peer,
+	};
+}
+
 /* A line that no newline ends is too long, whatever follows: the last word. */
 static void client_overflow(struct control *ctl, struct client *c)
 {
 	c->fill = 0;
 	c->ended = true;
+	c->call = client_call(ctl, c, NULL);
 	client_send(ctl, c,
-		    command_refuse_line("a line has at most 65535 bytes"));
+		    command_refuse_line(&c->call,
+					"a line has at most 65535 bytes"));
 }
 
 static void client_read(struct control *ctl, struct client *c)
@@ -335,12 +349,7 @@ static void client_run(struct control *ctl, struct client *c,
 	json_t *answer;
 
 	c->heard_ms = now_ms();
-	c->call = (struct command_call){
-		.cell = &ctl->cell,
-		.now = now,
-		.board = &ctl->board,
-		.peer = c->peer,
-	};
+	c->call = client_call(ctl, c, now);
 	answer = command_begin(&c->call, c->line, n);
 	c->fill -= n + 1;
 	memmove(c->line, end + 1, c->fill);
@@ -500,6 +509,7 @@ void control_close(struct control *ctl)
 	for (i = 0; i < CONTROL_CLIENTS; i++)
 		if (ctl->client[i].fd >= 0)
 			client_close(ctl, &ctl->client[i]);
+	command_close(&ctl->board);
 	if (ctl->path)
 		control_remove(ctl);
 	close_fd(&ctl->sock);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,6 +28,8 @@
 
 #define GREETING "{\"rumpk\":"
 #define REOPEN "{\"execute\":\"reopen\",\"arguments\":{\"disk\":0}}\n"
+#define GRANT                                                                  \
+	"{\"execute\":\"grant\",\"arguments\":{\"disk\":0,\"cap\":\"r\"}}\n"
 #define CAPS "{\"execute\":\"caps\"}\n"
 #define MOST_MS 30000
 
@@ -39,6 +42,8 @@ static struct ledger ledger;
 static struct window_record record;
 static struct control *control;
 static struct control_now now;
+static int stderr_fd;
+static int log_fd;
 
 /* The C library's are not used: these are what rumpk is linked with. */
 static int connect_fails;
@@ -341,6 +346,78 @@ static void path_of_another_stays(void **state)
 	assert_int_equal(lstat(path, &st), -1);
 }
 
+/* What is written on stderr from here on until log_lines(). */
+static void log_begin(void)
+{
+	stderr_fd = dup(2);
+	log_fd = memfd_create("log", 0);
+	dup2(log_fd, 2);
+}
+
+/* So many lines with @text; those that were held back are added to @held. */
+static unsigned int log_lines(const char *text, unsigned long *held)
+{
+	FILE *log = fdopen(log_fd, "r");
+	unsigned int found = 0;
+	char line[1024];
+	char *at;
+
+	dup2(stderr_fd, 2);
+	close(stderr_fd);
+	rewind(log);
+	while (fgets(line, sizeof(line), log)) {
+		found += strstr(line, text) != NULL;
+		at = strstr(line, "suppressed=");
+		*held += at ? strtoul(at + 11, NULL, 10) : 0;
+	}
+	fclose(log);
+	return found;
+}
+
+/* What changes nothing, again and again: seen or counted, each one. */
+static void lines_are_limited_and_counted(void **state)
+{
+	const unsigned int times = 2000;
+	uint64_t from = now_ms();
+	unsigned long held = 0;
+	unsigned int seconds;
+	unsigned int found;
+	unsigned int i;
+	int fd = come();
+
+	wait_heard(fd, GREETING);
+	log_begin();
+	for (i = 0; i < times; i++) {
+		say(fd, GRANT);
+		wait_heard(fd, "\"return\"");
+		assert_false(has_left(fd));
+	}
+	close(fd);
+	control_close(control);
+	control = NULL;
+	found = log_lines(" grant: ", &held);
+	seconds = (unsigned int)(now_ms() - from) / 1000 + 1;
+	assert_true(found >= 1);
+	assert_true(found <= 10 * (seconds + 1));
+	assert_int_equal(found + held, times);
+}
+
+static void overlong_line_is_written_down(void **state)
+{
+	static char line[CONTROL_LINE];
+	unsigned long held = 0;
+	int fd = come();
+
+	wait_heard(fd, GREETING);
+	memset(line, 'x', sizeof(line));
+	log_begin();
+	assert_int_equal(send(fd, line, sizeof(line), MSG_NOSIGNAL),
+			 sizeof(line));
+	wait_heard(fd, "\"class\":\"Syntax\"");
+	assert_int_equal(log_lines(" ? refused: Syntax suppressed=0", &held), 1);
+	close(fd);
+}
+
 static int setup(void **state)
 {
 	const struct control_cell cell = {
@@ -381,6 +458,8 @@ int main(void)
 		TEST(full_backlog_is_in_use),
 		TEST(doubt_removes_nothing),
 		TEST(path_of_another_stays),
+		TEST(lines_are_limited_and_counted),
+		TEST(overlong_line_is_written_down),
 	};
 
 	return cmocka_run_group_tests_name("control_clients", tests, NULL, NULL);
