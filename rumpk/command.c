@@ -447,7 +447,7 @@ static json_t *poll_resize(struct command_call *call)
 		return NULL;
 	if (r->error)
 		wrong(call,
-		      r->error == EAGAIN || r->error == ETIMEDOUT ?
+		      r->error == RESIZE_UNSEEN || r->error == RESIZE_LATE ?
 			      COMMAND_TIMEOUT :
 			      COMMAND_FAILED,
 		      "disk %u: %s", call->disk, resize_fault(r->error));

@@ -30,6 +30,8 @@
 #define REOPEN "{\"execute\":\"reopen\",\"arguments\":{\"disk\":0}}\n"
 #define GRANT                                                                  \
 	"{\"execute\":\"grant\",\"arguments\":{\"disk\":0,\"cap\":\"r\"}}\n"
+#define RESIZE                                                                 \
+	"{\"execute\":\"resize\",\"arguments\":{\"disk\":0,\"size\":512}}\n"
 #define CAPS "{\"execute\":\"caps\"}\n"
 #define MOST_MS 30000
 
@@ -55,6 +57,16 @@ int connect(int fd, const struct sockaddr *addr, socklen_t length)
 		return -1;
 	}
 	return (int)syscall(SYS_connect, fd, addr, length);
+}
+
+static int fork_fails;
+
+pid_t fork(void)
+{
+	if (!fork_fails)
+		return _Fork();
+	errno = fork_fails;
+	return -1;
 }
 
 /* As the supervisor does: asleep until something is due. */
@@ -418,6 +430,24 @@ static void overlong_line_is_written_down(void **state)
 	close(fd);
 }
 
+/* What the system says is told as that, and is none of our own reasons. */
+static void system_errors_are_the_systems(void **state)
+{
+	int fd = come();
+
+	wait_heard(fd, GREETING);
+	has_left(fd);
+	for (fork_fails = 1; fork_fails < 134; fork_fails++) {
+		say(fd, RESIZE);
+		ledger.seen = UINT64_MAX;
+		wait_heard(fd, "\"class\":\"Failed\"");
+		wait_heard(fd, strerror(fork_fails));
+		assert_false(has_left(fd));
+	}
+	fork_fails = 0;
+	close(fd);
+}
+
 static int setup(void **state)
 {
 	const struct control_cell cell = {
@@ -458,6 +488,7 @@ int main(void)
 		TEST(full_backlog_is_in_use),
 		TEST(doubt_removes_nothing),
 		TEST(path_of_another_stays),
+		TEST(system_errors_are_the_systems),
 		TEST(lines_are_limited_and_counted),
 		TEST(overlong_line_is_written_down),
 	};
