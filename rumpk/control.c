@@ -178,6 +178,8 @@ static struct command_call client_call(struct control *ctl,
 	};
 }
 
+_Static_assert(CONTROL_LINE == 4096, "what clients are told is another limit");
+
 /* A line that no newline ends is too long, whatever follows: the last word. */
 static void client_overflow(struct control *ctl, struct client *c)
 {
@@ -186,7 +188,7 @@ static void client_overflow(struct control *ctl, struct client *c)
 	c->call = client_call(ctl, c, NULL);
 	client_send(ctl, c,
 		    command_refuse_line(&c->call,
-					"a line has at most 65535 bytes"));
+					"a line has at most 4095 bytes"));
 }
 
 static void client_read(struct control *ctl, struct client *c)
@@ -403,7 +405,8 @@ void control_turn(struct control *ctl, const struct control_now *now)
 		else
 			client_event(ctl, &ctl->client[ev.data.u32], ev.events);
 	}
-	control_run_one(ctl, now);
+	if (!now->due)
+		control_run_one(ctl, now);
 	control_go_on(ctl, now);
 }
 

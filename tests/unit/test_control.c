@@ -620,8 +620,8 @@ static void control_bounds_a_line(void **state)
 	memset(line, 0xff, 1000);
 	line[1000] = '\0';
 	assert_string_equal(client_class(ctl, line), "Syntax");
-	memset(line, '[', 60000);
-	line[60000] = '\0';
+	memset(line, '[', 4000);
+	line[4000] = '\0';
 	assert_string_equal(client_class(ctl, line), "Syntax");
 	still_works();
 }

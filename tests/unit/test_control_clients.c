@@ -448,6 +448,26 @@ static void system_errors_are_the_systems(void **state)
 	close(fd);
 }
 
+/* A worker that is to be started is not kept waiting by what is asked for. */
+static void next_worker_comes_first(void **state)
+{
+	unsigned int i;
+	int fd = come();
+
+	wait_heard(fd, GREETING);
+	has_left(fd);
+	say(fd, CAPS);
+	now.worker = 0;
+	now.due = true;
+	for (i = 0; i < 10; i++)
+		turn();
+	assert_string_equal(heard(fd), "");
+	/* Where it could not be started, somebody may want to know. */
+	now.due = false;
+	wait_heard(fd, "\"return\"");
+	close(fd);
+}
+
 static int setup(void **state)
 {
 	const struct control_cell cell = {
@@ -489,6 +509,7 @@ int main(void)
 		TEST(doubt_removes_nothing),
 		TEST(path_of_another_stays),
 		TEST(system_errors_are_the_systems),
+		TEST(next_worker_comes_first),
 		TEST(lines_are_limited_and_counted),
 		TEST(overlong_line_is_written_down),
 	};
