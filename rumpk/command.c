@@ -347,8 +347,11 @@ static void begin_reopen(struct command_call *call, const json_t *args)
 	drain_begin(&call->drain, call->cell->a);
 }
 
-/* A device is connected to beside all else: that takes its time. */
-static bool still_lost(const struct command_call *call)
+/*
+ * A device is connected to beside all else: that takes its time. Return: number of
+ * the first disk that is lost, or of none.
+ */
+static unsigned int first_lost(const struct command_call *call)
 {
 	unsigned int i;
 
@@ -356,24 +359,27 @@ static bool still_lost(const struct command_call *call)
 		if ((call->all || i == call->disk) &&
 		    __atomic_load_n(&call->cell->l->disk[i].lost,
 				    __ATOMIC_RELAXED))
-			return true;
-	return false;
+			break;
+	return i;
 }
 
 static json_t *poll_reopen(struct command_call *call)
 {
+	const unsigned int lost = first_lost(call);
+	const bool back = lost == call->cell->o->disks;
 	json_t *disks;
 	size_t i;
 
 	if (now_ms() < call->drain.until_ms &&
-	    (!drain_seen(&call->drain, call->cell->l) || still_lost(call)))
+	    (!drain_seen(&call->drain, call->cell->l) || !back))
 		return NULL;
 	if (!drain_seen(&call->drain, call->cell->l))
 		wrong(call, COMMAND_TIMEOUT,
 		      "no worker has taken notice yet; the next one will");
-	else if (still_lost(call))
+	else if (!back)
 		wrong(call, COMMAND_TIMEOUT,
-		      "the device is not there yet; it is tried until it is");
+		      "disk %u was tried once and is not back; reopen it again when it can be",
+		      lost);
 	disks = view_disks(call->cell);
 	for (i = json_array_size(disks); !call->all && i-- > 0;)
 		if (i != call->disk)

@@ -468,6 +468,21 @@ static void next_worker_comes_first(void **state)
 	close(fd);
 }
 
+/* It is not said to be tried any further. */
+static void lost_disk_is_tried_once(void **state)
+{
+	int fd = come();
+
+	wait_heard(fd, GREETING);
+	has_left(fd);
+	ledger.seen = UINT64_MAX;
+	ledger.disk[0].lost = 1;
+	say(fd, REOPEN);
+	wait_heard(fd, "disk 0 was tried once and is not back");
+	wait_heard(fd, "\"class\":\"Timeout\"");
+	close(fd);
+}
+
 static int setup(void **state)
 {
 	const struct control_cell cell = {
@@ -483,6 +498,8 @@ static int setup(void **state)
 	options = (struct options){ .disks = 1 };
 	options.disk[0].path = image;
 	options.disk[0].block = 512;
+	connect_fails = 0;
+	fork_fails = 0;
 	memset(&authority, 0, sizeof(authority));
 	memset(&ledger, 0, sizeof(ledger));
 	now = (struct control_now){ .worker = 7, .started = 1 };
@@ -510,6 +527,7 @@ int main(void)
 		TEST(path_of_another_stays),
 		TEST(system_errors_are_the_systems),
 		TEST(next_worker_comes_first),
+		TEST(lost_disk_is_tried_once),
 		TEST(lines_are_limited_and_counted),
 		TEST(overlong_line_is_written_down),
 	};
