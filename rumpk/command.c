@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -172,8 +173,8 @@ static void take_disk(struct command_call *call, const json_t *args)
 		disk_by_number(call, json_integer_value(disk));
 	else if (!text)
 		wrong(call, COMMAND_ARGUMENT, "disk must be a number or a text");
-	else if (!parse_disk_number(text, call->cell->o->disks, &n))
-		call->disk = n;
+	else if (!parse_disk_number(text, UINT_MAX, &n))
+		disk_by_number(call, n);
 	else
 		disk_by_path(call, text);
 }

@@ -468,6 +468,16 @@ static void next_worker_comes_first(void **state)
 	close(fd);
 }
 
+static void disk_out_of_range_is_a_number(void **state)
+{
+	int fd = come();
+
+	wait_heard(fd, GREETING);
+	say(fd, "{\"execute\":\"revoke\",\"arguments\":{\"disk\":\"7\"}}\n");
+	wait_heard(fd, "disk 7: there are disks 0 to 0");
+	close(fd);
+}
+
 /* It is not said to be tried any further. */
 static void lost_disk_is_tried_once(void **state)
 {
@@ -527,6 +537,7 @@ int main(void)
 		TEST(path_of_another_stays),
 		TEST(system_errors_are_the_systems),
 		TEST(next_worker_comes_first),
+		TEST(disk_out_of_range_is_a_number),
 		TEST(lost_disk_is_tried_once),
 		TEST(lines_are_limited_and_counted),
 		TEST(overlong_line_is_written_down),
