@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,18 +85,7 @@ static json_t *answer(struct command_call *call, json_t *result)
 	return message;
 }
 
-/**
- * command_refuse_line - answer to what cannot be read
- * @why: what is wrong with it
- *
- * Return: message, the caller's.
- */
-json_t *command_refuse_line(const char *why)
-{
-	return json_pack("{s:o}", "error", error_of(COMMAND_SYNTAX, why));
-}
-
-/* One line for each thing that an operator does, and for what is refused. */
+/* One line for what is refused, and for each thing that an operator does. */
 static void audit_refused(const struct command_call *call)
 {
 	const char *name = call->command ? call->command->name : "?";
@@ -108,17 +98,38 @@ static void audit_refused(const struct command_call *call)
 		   class_names[call->class], dropped);
 }
 
+/**
+ * command_refuse_line - answer to what cannot be read
+ * @call: as far as it is known
+ * @why: what is wrong with it
+ *
+ * Return: message, the caller's.
+ */
+json_t *command_refuse_line(struct command_call *call, const char *why)
+{
+	wrong(call, COMMAND_SYNTAX, "%s", why);
+	audit_refused(call);
+	return answer(call, NULL);
+}
+
+/* Limited disk by disk: what is done to one does not hide what is done to another. */
 static void __attribute__((format(printf, 2, 3)))
 audit(const struct command_call *call, const char *fmt, ...)
 {
+	uint64_t dropped;
 	char text[160];
 	va_list args;
 
+	if (!rumpk_ratelimit(&call->board->changes[call->disk], now_ms(),
+			     &dropped))
+		return;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	rumpk_log(RUMPK_INFO, (int)call->disk, "control: uid=%u pid=%d %s: %s",
-		  call->peer.uid, (int)call->peer.pid, call->command->name, text);
+	rumpk_log(RUMPK_INFO, (int)call->disk,
+		  "control: uid=%u pid=%d %s: %s suppressed=%" PRIu64,
+		  call->peer.uid, (int)call->peer.pid, call->command->name,
+		  text, dropped);
 }
 
 static void disk_by_number(struct command_call *call, json_int_t n)
@@ -162,8 +173,8 @@ static void take_disk(struct command_call *call, const json_t *args)
 		disk_by_number(call, json_integer_value(disk));
 	else if (!text)
 		wrong(call, COMMAND_ARGUMENT, "disk must be a number or a text");
-	else if (!parse_disk_number(text, call->cell->o->disks, &n))
-		call->disk = n;
+	else if (!parse_disk_number(text, UINT_MAX, &n))
+		disk_by_number(call, n);
 	else
 		disk_by_path(call, text);
 }
@@ -360,8 +371,11 @@ static void begin_reopen(struct command_call *call, const json_t *args)
 	drain_begin(&call->drain, call->cell->a);
 }
 
-/* A device is connected to beside all else: that takes its time. */
-static bool still_lost(const struct command_call *call)
+/*
+ * A device is connected to beside all else: that takes its time. Return: number of
+ * the first disk that is lost, or of none.
+ */
+static unsigned int first_lost(const struct command_call *call)
 {
 	unsigned int i;
 
@@ -369,24 +383,27 @@ static bool still_lost(const struct command_call *call)
 		if ((call->all || i == call->disk) &&
 		    __atomic_load_n(&call->cell->l->disk[i].lost,
 				    __ATOMIC_RELAXED))
-			return true;
-	return false;
+			break;
+	return i;
 }
 
 static json_t *poll_reopen(struct command_call *call)
 {
+	const unsigned int lost = first_lost(call);
+	const bool back = lost == call->cell->o->disks;
 	json_t *disks;
 	size_t i;
 
 	if (now_ms() < call->drain.until_ms &&
-	    (!drain_seen(&call->drain, call->cell->l) || still_lost(call)))
+	    (!drain_seen(&call->drain, call->cell->l) || !back))
 		return NULL;
 	if (!drain_seen(&call->drain, call->cell->l))
 		wrong(call, COMMAND_TIMEOUT,
 		      "no worker has taken notice yet; the next one will");
-	else if (still_lost(call))
+	else if (!back)
 		wrong(call, COMMAND_TIMEOUT,
-		      "the device is not there yet; it is tried until it is");
+		      "disk %u was tried once and is not back; reopen it again when it can be",
+		      lost);
 	disks = view_disks(call->cell);
 	for (i = json_array_size(disks); !call->all && i-- > 0;)
 		if (i != call->disk)
@@ -471,7 +488,7 @@ static json_t *poll_resize(struct command_call *call)
 		return NULL;
 	if (r->error)
 		wrong(call,
-		      r->error == EAGAIN || r->error == ETIMEDOUT ?
+		      r->error == RESIZE_UNSEEN || r->error == RESIZE_LATE ?
 			      COMMAND_TIMEOUT :
 			      COMMAND_FAILED,
 		      "disk %u: %s", call->disk, resize_fault(r->error));
@@ -679,6 +696,21 @@ void command_go_on(struct command_board *board, const struct control_cell *cell)
 	resize_go_on(&board->resize, cell->a, cell->l);
 	for (i = 0; i < cell->o->disks; i++)
 		look_at_drain(board, cell, i);
+}
+
+/**
+ * command_close - no further command: say how many lines were held back
+ * @board: shared
+ */
+void command_close(const struct command_board *board)
+{
+	uint64_t held = board->refusals.dropped;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(board->changes); i++)
+		held += board->changes[i].dropped;
+	if (held)
+		rumpk_warn("control: end suppressed=%" PRIu64, held);
 }
 
 /**

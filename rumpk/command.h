@@ -46,12 +46,14 @@ enum command_class {
  * @taken: by disk: the last change that took something away, by whatever way it came;
  *	no changes: nothing of before is left
  * @refusals: limits the lines about commands that are refused
+ * @changes: by disk: likewise, about what is done
  */
 struct command_board {
 	struct resize resize;
 	struct disk_options held[WINDOW_MAX_DISKS];
 	struct drain taken[WINDOW_MAX_DISKS];
 	struct rumpk_ratelimit refusals;
+	struct rumpk_ratelimit changes[WINDOW_MAX_DISKS];
 };
 
 struct command;
@@ -91,7 +93,8 @@ struct command_call {
 json_t *command_begin(struct command_call *call, const char *line, size_t length);
 json_t *command_poll(struct command_call *call);
 void command_abandon(struct command_board *board, struct command_call *call);
-json_t *command_refuse_line(const char *why);
+json_t *command_refuse_line(struct command_call *call, const char *why);
+void command_close(const struct command_board *board);
 
 void command_go_on(struct command_board *board, const struct control_cell *cell);
 bool command_busy(const struct command_board *board);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -19,12 +20,15 @@
 /* While a command waits for a worker, it is looked after so often. */
 #define WAIT_TICK_MS 5
 #define TAG_LISTEN CONTROL_CLIENTS
+/* Time enough to send a command and have its answer. */
+#define YOUNG_MS 1000u
 
 /**
  * struct client - who is connected
  * @fd: socket; -1: nobody
  * @peer: who it is
- * @heard_ms: when it came, or sent its last command
+ * @came_ms: when it came
+ * @heard_ms: likewise, or when its last command was begun
  * @line: what it has sent and was not taken yet
  * @fill: of @line
  * @out: what it is to be sent; NULL: nothing
@@ -37,6 +41,7 @@
 struct client {
 	int fd;
 	struct ucred peer;
+	uint64_t came_ms;
 	uint64_t heard_ms;
 	char line[CONTROL_LINE];
 	size_t fill;
@@ -51,9 +56,11 @@ struct client {
 /**
  * struct control - the socket and its clients
  * @cell: what commands are about
- * @path: of the socket, to be removed
+ * @path: of the socket, to be removed when it is still this one's
+ * @made: what it was when it was made
  * @sock: listens
  * @epoll: readable when there is something to do
+ * @full: newcomers stay in the backlog, and @epoll says nothing of them
  * @client: clients
  * @next: whose turn it is
  * @refusals: limits the lines about peers that are refused
@@ -62,8 +69,10 @@ struct client {
 struct control {
 	struct control_cell cell;
 	const char *path;
+	struct stat made;
 	int sock;
 	int epoll;
+	bool full;
 	struct client client[CONTROL_CLIENTS];
 	unsigned int next;
 	struct rumpk_ratelimit refusals;
@@ -157,13 +166,29 @@ static void client_greet(struct control *ctl, struct client *c)
 			      RUMPK_VERSION, "protocol", CONTROL_PROTOCOL));
 }
 
+static struct command_call client_call(struct control *ctl,
+				       const struct client *c,
+				       const struct control_now *now)
+{
+	return (struct command_call){
+		.cell = &ctl->cell,
+		.now = now,
+		.board = &ctl->board,
+		.peer = c->peer,
+	};
+}
+
+_Static_assert(CONTROL_LINE == 4096, "what clients are told is another limit");
+
 /* A line that no newline ends is too long, whatever follows: the last word. */
 static void client_overflow(struct control *ctl, struct client *c)
 {
 	c->fill = 0;
 	c->ended = true;
+	c->call = client_call(ctl, c, NULL);
 	client_send(ctl, c,
-		    command_refuse_line("a line has at most 65535 bytes"));
+		    command_refuse_line(&c->call,
+					"a line has at most 4095 bytes"));
 }
 
 static void client_read(struct control *ctl, struct client *c)
@@ -185,10 +210,32 @@ static void client_read(struct control *ctl, struct client *c)
 		client_watch(ctl, c);
 }
 
-/* Who waits the longest for nothing makes room: no crowd keeps an operator out. */
+/* For how long nobody may take the place of @c, whatever it does. */
+static unsigned int client_young(const struct client *c, uint64_t now)
+{
+	uint64_t age = now - c->came_ms;
+
+	return c->fd >= 0 && age < YOUNG_MS ? (unsigned int)(YOUNG_MS - age) : 0;
+}
+
+/* Who asks for nothing goes before who does, and who was heard first. */
+static bool goes_before(const struct client *a, const struct client *b)
+{
+	if (client_hears(a) != client_hears(b))
+		return client_hears(a);
+	return a->heard_ms < b->heard_ms;
+}
+
+/*
+ * No crowd keeps an operator out, whatever its commands wait for, nor takes the place
+ * of one that has just come: each place is free again YOUNG_MS after it was taken,
+ * and newcomers have theirs in the order of the backlog. What was asked for stays
+ * in force.
+ */
 static struct client *client_place(struct control *ctl)
 {
-	struct client *oldest = NULL;
+	struct client *first = NULL;
+	uint64_t now = now_ms();
 	unsigned int i;
 
 	for (i = 0; i < CONTROL_CLIENTS; i++) {
@@ -196,12 +243,41 @@ static struct client *client_place(struct control *ctl)
 
 		if (c->fd < 0)
 			return c;
-		if (!c->busy && (!oldest || c->heard_ms < oldest->heard_ms))
-			oldest = c;
+		if (!client_young(c, now) && (!first || goes_before(c, first)))
+			first = c;
 	}
-	if (oldest)
-		client_close(ctl, oldest);
-	return oldest;
+	if (first)
+		client_close(ctl, first);
+	return first;
+}
+
+/* Milliseconds until there is a place for a newcomer. */
+static int place_due(const struct control *ctl)
+{
+	unsigned int least = YOUNG_MS;
+	uint64_t now = now_ms();
+	unsigned int i;
+
+	for (i = 0; i < CONTROL_CLIENTS; i++) {
+		unsigned int left = client_young(&ctl->client[i], now);
+
+		least = left < least ? left : least;
+	}
+	return (int)least;
+}
+
+static void control_watch_listener(struct control *ctl)
+{
+	bool full = place_due(ctl) > 0;
+	struct epoll_event ev = {
+		.events = full ? 0u : EPOLLIN,
+		.data.u32 = TAG_LISTEN,
+	};
+
+	if (full == ctl->full)
+		return;
+	ctl->full = full;
+	epoll_ctl(ctl->epoll, EPOLL_CTL_MOD, ctl->sock, &ev);
 }
 
 static bool control_trusts(struct control *ctl, int fd, struct ucred *peer)
@@ -236,7 +312,8 @@ static void control_accept(struct control *ctl)
 	}
 	c->fd = fd;
 	c->peer = peer;
-	c->heard_ms = now_ms();
+	c->came_ms = now_ms();
+	c->heard_ms = c->came_ms;
 	c->fill = 0;
 	c->ended = false;
 	client_greet(ctl, c);
@@ -274,12 +351,7 @@ static void client_run(struct control *ctl, struct client *c,
 	json_t *answer;
 
 	c->heard_ms = now_ms();
-	c->call = (struct command_call){
-		.cell = &ctl->cell,
-		.now = now,
-		.board = &ctl->board,
-		.peer = c->peer,
-	};
+	c->call = client_call(ctl, c, now);
 	answer = command_begin(&c->call, c->line, n);
 	c->fill -= n + 1;
 	memmove(c->line, end + 1, c->fill);
@@ -326,13 +398,15 @@ void control_turn(struct control *ctl, const struct control_now *now)
 {
 	struct epoll_event ev;
 
+	control_watch_listener(ctl);
 	if (epoll_wait(ctl->epoll, &ev, 1, 0) == 1) {
 		if (ev.data.u32 == TAG_LISTEN)
 			control_accept(ctl);
 		else
 			client_event(ctl, &ctl->client[ev.data.u32], ev.events);
 	}
-	control_run_one(ctl, now);
+	if (!now->due)
+		control_run_one(ctl, now);
 	control_go_on(ctl, now);
 }
 
@@ -345,6 +419,7 @@ void control_turn(struct control *ctl, const struct control_now *now)
 int control_timeout(const struct control *ctl)
 {
 	int timeout = command_busy(&ctl->board) ? WAIT_TICK_MS : -1;
+	int due = ctl->full ? place_due(ctl) : -1;
 	unsigned int i;
 
 	for (i = 0; i < CONTROL_CLIENTS; i++) {
@@ -353,7 +428,7 @@ int control_timeout(const struct control *ctl)
 		if (ctl->client[i].fd >= 0 && ctl->client[i].busy)
 			timeout = WAIT_TICK_MS;
 	}
-	return timeout;
+	return due >= 0 && (timeout < 0 || due < timeout) ? due : timeout;
 }
 
 /**
@@ -375,6 +450,8 @@ static int control_listen(struct control *ctl, const char *path)
 	ctl->sock = err ? err : unix_listen(path, SOCK_STREAM);
 	if (ctl->sock < 0)
 		return ctl->sock;
+	if (lstat(path, &ctl->made) < 0)
+		return -errno;
 	ctl->path = path;
 	ctl->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (ctl->epoll < 0 ||
@@ -412,6 +489,16 @@ struct control *control_open(const char *path, const struct control_cell *cell)
 	return NULL;
 }
 
+/* Somebody may have taken the path meanwhile: another's socket is left alone. */
+static void control_remove(const struct control *ctl)
+{
+	struct stat st;
+
+	if (lstat(ctl->path, &st) == 0 && st.st_dev == ctl->made.st_dev &&
+	    st.st_ino == ctl->made.st_ino)
+		unlink(ctl->path);
+}
+
 /**
  * control_close - no further command
  * @ctl: control socket, or NULL
@@ -425,8 +512,9 @@ void control_close(struct control *ctl)
 	for (i = 0; i < CONTROL_CLIENTS; i++)
 		if (ctl->client[i].fd >= 0)
 			client_close(ctl, &ctl->client[i]);
+	command_close(&ctl->board);
 	if (ctl->path)
-		unlink(ctl->path);
+		control_remove(ctl);
 	close_fd(&ctl->sock);
 	close_fd(&ctl->epoll);
 	free(ctl);

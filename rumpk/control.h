@@ -23,7 +23,8 @@
 
 #define CONTROL_PROTOCOL 1
 #define CONTROL_CLIENTS 8u
-#define CONTROL_LINE 65536u
+/* A supervisor that takes a line starts no worker meanwhile. */
+#define CONTROL_LINE 4096u
 
 /**
  * struct control_cell - what commands are about
@@ -42,11 +43,13 @@ struct control_cell {
 /**
  * struct control_now - how things stand with the supervisor
  * @worker: process number; 0: none
+ * @due: there is none, and the next one is to be started at once: that comes first
  * @started: workers so far
  * @guest: a QEMU is attached
  */
 struct control_now {
 	pid_t worker;
+	bool due;
 	unsigned int started;
 	bool guest;
 };

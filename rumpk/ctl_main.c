@@ -277,7 +277,8 @@ static int print_answer(const struct ctl *ctl, const struct verb *verb,
 	const json_t *result = json_object_get(answer, "return");
 
 	if (!error && !result) {
-		rumpk_error("%s: no answer", ctl->socket);
+		rumpk_error("%s: no answer came; what was asked for may be in force all the same",
+			    ctl->socket);
 		return EXIT_FAILED;
 	}
 	if (ctl->json) {
@@ -301,8 +302,9 @@ static int converse(int fd, const struct ctl *ctl, const struct verb *verb)
 	int status;
 
 	if (!is_greeting(greeting)) {
-		rumpk_error("%s: no rumpk of this version serves there",
-			    ctl->socket);
+		rumpk_error("%s: %s", ctl->socket,
+			    greeting ? "no rumpk of this version serves there" :
+				       "no greeting came from there");
 		status = EXIT_USAGE;
 	} else {
 		if (!send_command(fd, ctl))

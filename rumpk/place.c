@@ -100,7 +100,8 @@ int place_open(struct place *p, const char *socket, const char *window_file)
 
 /**
  * place_clear - make room for a socket
- * @path: of it. What a dead process left goes; what is no socket, or is in use, stays
+ * @path: of it. What a dead process left goes; what is no socket, is in use, or may
+ *	be, stays. Nothing is waited for
  *
  * Return: 0; -EEXIST for what is no socket; -EADDRINUSE; another -errno.
  */
@@ -113,23 +114,31 @@ int place_clear(const char *path)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
-	fd = unix_connect(path, SOCK_STREAM);
+	fd = unix_connect(path, SOCK_STREAM | SOCK_NONBLOCK);
 	if (fd >= 0) {
 		close(fd);
 		return -EADDRINUSE;
 	}
-	if (fd == -EPROTOTYPE)
+	switch (fd) {
+	case -ENOENT: /* gone since */
+		return 0;
+	case -ECONNREFUSED:
+		return unlink(path) < 0 ? -errno : 0;
+	case -EAGAIN: /* somebody's backlog is full */
+	case -EPROTOTYPE:
 		return -EADDRINUSE;
-	return unlink(path) < 0 ? -errno : 0;
+	default:
+		return fd;
+	}
 }
 
-static int place_socket(struct place *p, const char *path, int type)
+static int place_socket(const char *path, int type)
 {
 	int err = place_clear(path);
 	int fd = err ? err : unix_listen(path, type);
 
 	if (fd < 0)
-		rumpk_error("--socket %s: %s", p->socket,
+		rumpk_error("--socket %s: %s", path,
 			    fd == -EEXIST ? "exists and is no socket" :
 					    strerror(-fd));
 	return fd;
@@ -144,10 +153,10 @@ static int place_socket(struct place *p, const char *path, int type)
  */
 int place_listen(struct place *p, struct keeper_spec *spec)
 {
-	spec->listen_rumpk = place_socket(p, p->keeper, SOCK_SEQPACKET);
+	spec->listen_rumpk = place_socket(p->keeper, SOCK_SEQPACKET);
 	if (spec->listen_rumpk < 0)
 		return spec->listen_rumpk;
-	spec->listen_guest = place_socket(p, p->socket, SOCK_STREAM);
+	spec->listen_guest = place_socket(p->socket, SOCK_STREAM);
 	if (spec->listen_guest < 0) {
 		unlink(p->keeper);
 		close_fd(&spec->listen_rumpk);

@@ -21,16 +21,16 @@ static int change_open(const struct resize *r, int fd)
 	if (fstat(fd, &st) < 0)
 		return errno;
 	if (!S_ISREG(st.st_mode))
-		return ENOTBLK;
+		return RESIZE_NO_FILE;
 	image_identity(fd, uuid);
 	if (memcmp(uuid, r->uuid, sizeof(uuid)))
-		return ESTALE;
+		return RESIZE_OTHER_FILE;
 	/* What a worker says of its disk's size is not relied on. */
 	if ((uint64_t)st.st_size > r->bytes && !r->shrink)
-		return EPERM;
-	if (ftruncate(fd, (off_t)r->bytes) < 0 || fsync(fd) < 0)
+		return RESIZE_SMALLER;
+	if (ftruncate(fd, (off_t)r->bytes) < 0)
 		return errno;
-	return 0;
+	return fsync(fd) < 0 ? RESIZE_UNSYNCED : 0;
 }
 
 static int change_image(const struct resize *r)
@@ -54,17 +54,21 @@ static int change_image(const struct resize *r)
 const char *resize_fault(int error)
 {
 	switch (error) {
-	case ENOTBLK:
+	case RESIZE_NO_FILE:
 		return "the image is no regular file";
-	case ESTALE:
+	case RESIZE_OTHER_FILE:
 		return "its path names another file now";
-	case EPERM:
+	case RESIZE_SMALLER:
 		return "the image would become smaller, which needs shrink";
-	case ETIMEDOUT:
+	case RESIZE_UNSYNCED:
+		return "the image has the new size, but that could not be synced: after a crash it may have the old one";
+	case RESIZE_KILLED:
+		return "the process that changes the image was killed; the image has the old size or the new one";
+	case RESIZE_LATE:
 		return "requests beyond the new end did not finish in time";
-	case EAGAIN:
+	case RESIZE_UNSEEN:
 		return "no worker has taken notice in time; the image has the new size";
-	case ERANGE:
+	case RESIZE_OTHER_SIZE:
 		return "the worker offers another size than the image has now";
 	default:
 		return strerror(error);
@@ -87,7 +91,7 @@ static void change_begin(struct resize *r, struct authority *a)
 	r->child = fork();
 	if (r->child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		_exit(getppid() == parent ? change_image(r) : 255);
+		_exit(getppid() == parent ? change_image(r) : RESIZE_KILLED);
 	}
 	r->phase = RESIZE_CHANGE;
 	if (r->child > 0)
@@ -123,7 +127,7 @@ static void lower_look(struct resize *r, struct authority *a,
 	if (state == DRAIN_OVER) {
 		change_begin(r, a);
 	} else if (state == DRAIN_LATE) {
-		r->error = ETIMEDOUT;
+		r->error = RESIZE_LATE;
 		look_again(r, a);
 	}
 }
@@ -134,7 +138,7 @@ static void change_look(struct resize *r, struct authority *a)
 
 	if (waitpid(r->child, &status, WNOHANG) != r->child)
 		return;
-	r->error = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+	r->error = WIFEXITED(status) ? WEXITSTATUS(status) : RESIZE_KILLED;
 	look_again(r, a);
 }
 
@@ -148,9 +152,9 @@ static void look_look(struct resize *r, const struct ledger *l)
 		if (now_ms() < r->drain.until_ms)
 			return;
 		if (!r->error)
-			r->error = EAGAIN;
+			r->error = RESIZE_UNSEEN;
 	} else if (!r->error && sectors != r->bytes >> NXBLK_SECTOR_SHIFT) {
-		r->error = ERANGE;
+		r->error = RESIZE_OTHER_SIZE;
 	}
 	r->phase = RESIZE_NONE;
 }

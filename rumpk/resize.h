@@ -6,7 +6,7 @@
  *            under way; then the file is cut; then that is what the guest is offered
  *   larger:  the file grows, then the guest is offered it
  *
- * A step that fails leaves things as they were. What may block is done by a process
+ * A step that fails before the file is changed leaves things as they were. What may block is done by a process
  * of its own. One image at a time.
  */
 #ifndef RUMPK_RESIZE_H
@@ -35,6 +35,30 @@ enum resize_phase {
 };
 
 /**
+ * enum resize_error - reasons of our own, beside the positive errnos of the system
+ * @RESIZE_NO_FILE: what the path names is no regular file
+ * @RESIZE_OTHER_FILE: or another one
+ * @RESIZE_SMALLER: it is larger than was known
+ * @RESIZE_UNSYNCED: the file is changed, but the disk may not know
+ * @RESIZE_KILLED: nobody knows how far it came
+ * @RESIZE_LATE: what is under way beyond the new end does not finish
+ * @RESIZE_UNSEEN: the file is changed, but no worker has looked
+ * @RESIZE_OTHER_SIZE: a worker has, and found something else
+ *
+ * All fit into the exit status of a process.
+ */
+enum resize_error {
+	RESIZE_NO_FILE = 200,
+	RESIZE_OTHER_FILE,
+	RESIZE_SMALLER,
+	RESIZE_UNSYNCED,
+	RESIZE_KILLED,
+	RESIZE_LATE,
+	RESIZE_UNSEEN,
+	RESIZE_OTHER_SIZE,
+};
+
+/**
  * struct resize - the one that is under way, or was last
  * @phase: where it is
  * @serial: of it; begins with 1
@@ -47,7 +71,7 @@ enum resize_phase {
  * @before: bytes that the guest was offered before
  * @drain: in the phases that wait for a worker
  * @child: changes the file
- * @error: how it went: 0 or a positive errno
+ * @error: how it went: 0, a positive errno, or an enum resize_error
  */
 struct resize {
 	enum resize_phase phase;

@@ -477,6 +477,7 @@ static void control(struct supervisor *s)
 {
 	const struct control_now now = {
 		.worker = s->worker,
+		.due = !s->worker && !s->done && now_ms() >= s->due_ms,
 		.started = s->started,
 		.guest = s->guest,
 	};
