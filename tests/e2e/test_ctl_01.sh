@@ -34,16 +34,20 @@ another_worker() {
 	now=$(worker_pid) && [[ $now != "$1" ]]
 }
 
-revoke() {
+kill_worker() {
 	local worker
+	worker=$(worker_pid)
+	kill -KILL "$worker"
+	wait_until 10 another_worker "$worker"
+}
+
+revoke() {
 	# The writes are going on: fio says nothing before it ends.
 	wait_until 60 has_written 500
 	[[ $(ctl --json revoke 0) == '{"disk":0,"cap":"none","drained":true,"in_flight":0}' ]] ||
 		fail "revoke was answered otherwise"
 	sum=$(state_of_image)
-	worker=$(worker_pid)
-	kill -KILL "$worker"
-	wait_until 10 another_worker "$worker"
+	kill_worker
 	[[ $(ctl --json caps) == *'"cap":"none"'* ]] || fail "the worker's death gave it back"
 }
 
@@ -54,6 +58,8 @@ hear() {
 		(($(rumpk_stat_now perm) > 0)) || fail "no refusal was counted"
 		grep -q 'channel=0 refused generation=.* status=PERM reason="no capability' \
 			"$logs/rumpk.log" || fail "no refusal was written down"
+		# Of a disk that the guest knows to be refused, too.
+		kill_worker
 		;;
 	refused)
 		[[ $(state_of_image) == "$sum" ]] || fail "the image has changed"
@@ -68,7 +74,11 @@ converse hear --socket "$tmp/ion.sock" --fio --timeout 200 -- sh -c '
 		--rw=randwrite --bs=4k --iodepth=32 --size=64M --time_based --runtime=100 \
 		--rate_iops=2000 --output=/out || exit 1
 	grep -q -i "remote i/o error\|EREMOTEIO\|err=121" /out || { cat /out; exit 2; }
+	nexus=/sys/block/nxblk0/nexus
+	until [ "$(cat $nexus/state)" = refused ]; do sleep 0.1; done
+	generation=$(cat $nexus/generation)
 	echo failed
+	until [ "$(cat $nexus/generation)" != "$generation" ]; do sleep 0.1; done
 	! dd if=/dev/zero of=/dev/nxblk0 bs=4k count=1 oflag=direct 2>/dev/null || exit 3
 	! dd if=/dev/nxblk0 of=/dev/null bs=4k count=1 iflag=direct 2>/dev/null || exit 4
 	echo refused
