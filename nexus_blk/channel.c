@@ -115,8 +115,7 @@ static void nxblk_channel_down(struct ion_channel *ch, const char *why)
 	 * A disk whose requests end by themselves goes on doing so: were it quiesced
 	 * here, and the next host denied INFO as well, they would wait for nothing.
 	 */
-	if (!d->fail &&
-	    (d->state == NXBLK_LIVE || d->state == NXBLK_REFUSED)) {
+	if (!d->fail && (d->state == NXBLK_LIVE || d->state == NXBLK_REFUSED)) {
 		nxblk_disk_set_state(d, d->disk ? NXBLK_DOWN : NXBLK_WAITING,
 				     why);
 		nxblk_outage_begin(d);
