@@ -15,16 +15,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "rumpk/control.h"
-#include "rumpk/run.h"
 #include "rumpk/util.h"
 #include "control_client.h"
+#include "daemon.h"
 #include "sim_guest.h"
 #include "worker_of.h"
 
@@ -65,37 +64,20 @@ int fsync(int fd)
 	return (int)syscall(SYS_fsync, fd);
 }
 
-static void daemon_child(int ready)
+static const char *const *command_line(void)
 {
-	char number[16];
-	char *argv[] = { "rumpk",   "--socket",	 socket_path,  "--ready-fd",
-			 number,    "--control", control_path, "--disk",
-			 disk,	    "--disk",	 "mem=1M",     "--caps",
-			 caps_path, NULL };
-	int argc = 13;
+	static const char *args[] = { "--socket",   socket_path, "--control",
+				      control_path, "--disk",	 disk,
+				      "--disk",	    "mem=1M",	 NULL,
+				      caps_path,    NULL };
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	dup2(open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600), 2);
-	snprintf(number, sizeof(number), "%d", ready);
-	if (!with_caps)
-		argv[argc = 11] = NULL;
-	_exit(rumpk_run(argc, argv));
+	args[8] = with_caps ? "--caps" : NULL;
+	return args;
 }
 
 static void start(void)
 {
-	int ready[2];
-	char c;
-
-	assert_int_equal(pipe(ready), 0);
-	daemon_pid = fork();
-	if (daemon_pid == 0) {
-		close(ready[0]);
-		daemon_child(ready[1]);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	close(ready[0]);
+	daemon_pid = daemon_start(command_line(), log_path);
 	ctl = client_connect(control_path);
 }
 
@@ -109,21 +91,8 @@ static void attach(void)
 
 static int end(int signal)
 {
-	int status;
-
 	close(ctl);
-	kill(daemon_pid, signal);
-	assert_int_equal(waitpid(daemon_pid, &status, 0), daemon_pid);
-	daemon_pid = 0;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
-}
-
-/* Goes on with the next generation, as the kernel does: without a reset. */
-static void follow(void)
-{
-	assert_int_equal(sim_wait_offer(&g, 5000), 0);
-	sim_ack(&g, g.offer.features, DEPTH);
-	assert_true(sim_wait_state(&g, ION_HOST_LIVE, 5000));
+	return daemon_end(&daemon_pid, signal);
 }
 
 static void kill_worker(void)
@@ -135,14 +104,14 @@ static void kill_worker(void)
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	while (!ion_guest_lost(&g.end))
 		assert_true(now_ms() < until);
-	follow();
+	daemon_follow(&g, DEPTH);
 }
 
 static void restart_all(void)
 {
 	assert_int_equal(end(SIGKILL), 256);
 	start();
-	follow();
+	daemon_follow(&g, DEPTH);
 }
 
 static void write_caps(const char *text)
@@ -169,29 +138,11 @@ static int flush(void)
 	return sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0);
 }
 
-/* The log has so many lines with @text. */
-static unsigned int logged(const char *text)
-{
-	static char all[1 << 20];
-	int fd = open(log_path, O_RDONLY);
-	ssize_t n = read(fd, all, sizeof(all) - 1);
-	unsigned int found = 0;
-	char *at = all;
-
-	close(fd);
-	all[n > 0 ? n : 0] = '\0';
-	while ((at = strstr(at, text))) {
-		found++;
-		at++;
-	}
-	return found;
-}
-
 static void wait_logged(const char *text, unsigned int times)
 {
 	uint64_t until = now_ms() + 10000;
 
-	while (logged(text) < times) {
+	while (daemon_logged(log_path, text) < times) {
 		if (now_ms() > until)
 			fail_msg("the log has no \"%s\"", text);
 		usleep(5000);
@@ -332,8 +283,8 @@ static void control_refuses(void **state)
 	assert_int_equal(stat(image, &st), 0);
 	assert_int_equal(st.st_size, BYTES);
 	/* Limited, and counted: ten lines of a second, and what was held back. */
-	assert_true(logged("refused: ") >= 10);
-	assert_int_equal(logged("\033"), 0);
+	assert_true(daemon_logged(log_path, "refused: ") >= 10);
+	assert_int_equal(daemon_logged(log_path, "\033"), 0);
 }
 
 /*
@@ -372,8 +323,8 @@ static void control_revokes(void **state)
 	assert_string_equal(client_class(ctl, GRANT("rwdm")), "");
 	assert_int_equal(write_at(16), NXBLK_S_OK);
 	assert_int_equal(end(SIGTERM), 0);
-	assert_int_equal(logged(" perm=6 "), 1);
-	assert_int_equal(logged("control: uid="), 5);
+	assert_int_equal(daemon_logged(log_path, " perm=6 "), 1);
+	assert_int_equal(daemon_logged(log_path, "control: uid="), 5);
 }
 
 static void control_narrows(void **state)
@@ -735,30 +686,25 @@ static void control_refuses_others(void **state)
 static void control_takes_its_place(void **state)
 {
 	struct stat st;
-	int status;
 	int fd;
 
 	attach();
 	assert_int_equal(end(SIGKILL), 256);
 	assert_int_equal(lstat(control_path, &st), 0);
 	start();
-	follow();
+	daemon_follow(&g, DEPTH);
 	assert_cap(0, "rwdm");
 	assert_int_equal(end(SIGKILL), 256);
 	unlink(control_path);
 	fd = open(control_path, O_RDWR | O_CREAT, 0600);
 	close(fd);
-	daemon_pid = fork();
-	if (daemon_pid == 0)
-		daemon_child(2);
-	assert_int_equal(waitpid(daemon_pid, &status, 0), daemon_pid);
-	assert_int_equal(WEXITSTATUS(status), 2);
-	assert_int_equal(logged("exists and is no socket"), 1);
+	assert_int_equal(daemon_fails(command_line(), log_path), 2);
+	assert_int_equal(daemon_logged(log_path, "exists and is no socket"), 1);
 	assert_int_equal(lstat(control_path, &st), 0);
 	assert_true(S_ISREG(st.st_mode));
 	unlink(control_path);
 	start();
-	follow();
+	daemon_follow(&g, DEPTH);
 }
 
 static int setup(void **state)
@@ -784,16 +730,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char keeper[96];
-	int i;
-
-	snprintf(keeper, sizeof(keeper), "%s.keeper", socket_path);
 	if (g.base)
 		sim_disconnect(&g);
 	if (daemon_pid > 0)
 		end(SIGTERM);
-	for (i = 0; i < 500 && access(keeper, F_OK) == 0; i++)
-		usleep(10000);
+	daemon_wait_keeper(socket_path);
 	unlink(log_path);
 	unlink(caps_path);
 	unlink(image);

@@ -16,14 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "rumpk/run.h"
 #include "rumpk/util.h"
+#include "daemon.h"
 #include "sim_guest.h"
 #include "worker_of.h"
 
@@ -52,44 +50,9 @@ int fdatasync(int fd)
 
 static void start(const char *spec)
 {
-	char number[16];
-	int ready[2];
-	char c;
+	const char *args[] = { "--socket", socket_path, "--disk", spec, NULL };
 
-	assert_int_equal(pipe(ready), 0);
-	daemon_pid = fork();
-	if (daemon_pid == 0) {
-		char *argv[] = { "rumpk",      "--socket", socket_path,
-				 "--ready-fd", number,	   "--disk",
-				 (char *)spec, NULL };
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(ready[0]);
-		dup2(open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600), 2);
-		snprintf(number, sizeof(number), "%d", ready[1]);
-		_exit(rumpk_run(7, argv));
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	close(ready[0]);
-}
-
-static int end(int signal)
-{
-	int status;
-
-	kill(daemon_pid, signal);
-	assert_int_equal(waitpid(daemon_pid, &status, 0), daemon_pid);
-	daemon_pid = 0;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
-}
-
-/* Goes on with the next generation, as the kernel does: without a reset. */
-static void follow(void)
-{
-	assert_int_equal(sim_wait_offer(&g, 5000), 0);
-	sim_ack(&g, g.offer.features, DEPTH);
-	assert_true(sim_wait_state(&g, ION_HOST_LIVE, 5000));
+	daemon_pid = daemon_start(args, log_path);
 }
 
 static void kill_worker(void)
@@ -102,16 +65,16 @@ static void kill_worker(void)
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	while (!ion_guest_lost(&g.end))
 		assert_true(now_ms() < until);
-	follow();
+	daemon_follow(&g, DEPTH);
 	assert_int_equal(g.end.generation, generation + 1);
 	assert_int_not_equal(worker_of(daemon_pid), pid);
 }
 
 static void restart_all(const char *spec)
 {
-	assert_int_equal(end(SIGKILL), 256);
+	assert_int_equal(daemon_end(&daemon_pid, SIGKILL), 256);
 	start(spec);
-	follow();
+	daemon_follow(&g, DEPTH);
 }
 
 static uint64_t counter(const char *name)
@@ -183,7 +146,7 @@ static void counters_stay_exact(void **state)
 		if (i % 30 == 29)
 			restart_all(disk);
 	}
-	assert_int_equal(end(SIGTERM), 0);
+	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
 	assert_int_equal(counter("writes"), 60);
 	assert_int_equal(counter("written_bytes"), 60 * 4096);
 	assert_int_equal(counter("range"), 60);
@@ -267,7 +230,7 @@ static void no_room_for_a_while(void **state)
 	expect_byte(0, 0x61);
 	assert_int_equal(g.end.generation, generation);
 	assert_false(ion_guest_lost(&g.end));
-	assert_int_equal(end(SIGTERM), 0);
+	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
 	assert_int_equal(counter("nospc"), 3);
 }
 
@@ -292,17 +255,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char keeper[96];
-	int i;
-
 	(void)state;
-	snprintf(keeper, sizeof(keeper), "%s.keeper", socket_path);
 	if (g.base)
 		sim_disconnect(&g);
 	if (daemon_pid > 0)
-		end(SIGTERM);
-	for (i = 0; i < 500 && access(keeper, F_OK) == 0; i++)
-		usleep(10000);
+		daemon_end(&daemon_pid, SIGTERM);
+	daemon_wait_keeper(socket_path);
 	unlink(log_path);
 	unlink(image);
 	return rmdir(dir);

@@ -18,20 +18,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "rumpk/cell.h"
 #include "rumpk/confine.h"
 #include "rumpk/image.h"
-#include "rumpk/run.h"
 #include "rumpk/uring.h"
 #include "rumpk/util.h"
 #include "rumpk/worker.h"
+#include "daemon.h"
 #include "sim_guest.h"
 #include "worker_of.h"
 
@@ -60,6 +58,7 @@ static struct page *page;
 static bool in_worker;
 static char dir[64];
 static char socket_path[80];
+static char log_path[80];
 static char image[96];
 static char disk[128];
 static pid_t daemon_pid;
@@ -184,36 +183,13 @@ static void arm(const char *step, unsigned int at, unsigned int times)
 	strcpy(page->step, step);
 }
 
-static void daemon_child(int ready)
-{
-	char number[16];
-	char log_path[96];
-	char *argv[] = { "rumpk", "--socket",	 socket_path, "--ready-fd",
-			 number,  "--log-level", "debug",     "--disk",
-			 disk,	  NULL };
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	snprintf(log_path, sizeof(log_path), "%s/log", dir);
-	dup2(open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600), 2);
-	snprintf(number, sizeof(number), "%d", ready);
-	_exit(rumpk_run(9, argv));
-}
-
 static void start(void)
 {
-	int ready[2];
-	char c;
+	const char *args[] = { "--socket", socket_path, "--log-level", "debug",
+			       "--disk",   disk,	NULL };
 
 	arm("", 0, 0);
-	assert_int_equal(pipe(ready), 0);
-	daemon_pid = fork();
-	if (daemon_pid == 0) {
-		close(ready[0]);
-		daemon_child(ready[1]);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	close(ready[0]);
+	daemon_pid = daemon_start(args, log_path);
 	assert_int_equal(sim_connect(&g, socket_path, 1, 2), 0);
 	assert_int_equal(sim_bind(&g, 0), 0);
 	assert_int_equal(sim_attach(&g, ALL, DEPTH), 0);
@@ -513,6 +489,7 @@ static int setup(void **state)
 	strcpy(dir, "/dev/shm/rumpk-unit-XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	snprintf(socket_path, sizeof(socket_path), "%s/s", dir);
+	snprintf(log_path, sizeof(log_path), "%s/log", dir);
 	snprintf(image, sizeof(image), "%s/image", dir);
 	snprintf(disk, sizeof(disk), "file=%s", image);
 	fd = open(image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -524,25 +501,14 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char path[96];
-	int status;
-	int i;
-
 	(void)state;
 	if (g.base)
 		sim_disconnect(&g);
 	arm("", 0, 0);
-	if (daemon_pid > 0) {
-		kill(daemon_pid, SIGTERM);
-		waitpid(daemon_pid, &status, 0);
-		assert_int_equal(status, 0);
-		daemon_pid = 0;
-	}
-	snprintf(path, sizeof(path), "%s.keeper", socket_path);
-	for (i = 0; i < 500 && access(path, F_OK) == 0; i++)
-		usleep(10000);
-	snprintf(path, sizeof(path), "%s/log", dir);
-	unlink(path);
+	if (daemon_pid > 0)
+		assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
+	daemon_wait_keeper(socket_path);
+	unlink(log_path);
 	unlink(image);
 	return rmdir(dir);
 }

@@ -18,15 +18,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "rumpk/run.h"
 #include "rumpk/util.h"
 #include "control_client.h"
+#include "daemon.h"
 #include "sim_guest.h"
 #include "worker_of.h"
 
@@ -88,19 +86,6 @@ int fdatasync(int fd)
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
-static void daemon_child(int ready)
-{
-	char number[16];
-	char *argv[] = { "rumpk", "--socket",  socket_path,  "--ready-fd",
-			 number,  "--disk",    disk[0],	     "--disk",
-			 disk[1], "--control", control_path, NULL };
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	dup2(open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600), 2);
-	snprintf(number, sizeof(number), "%d", ready);
-	_exit(rumpk_run(11, argv));
-}
-
 static void attach_both(void)
 {
 	int i;
@@ -115,36 +100,12 @@ static void attach_both(void)
 
 static void start(void)
 {
-	int ready[2];
-	char c;
+	const char *args[] = { "--socket",  socket_path,  "--disk",
+			       disk[0],	    "--disk",	  disk[1],
+			       "--control", control_path, NULL };
 
-	assert_int_equal(pipe(ready), 0);
-	daemon_pid = fork();
-	if (daemon_pid == 0) {
-		close(ready[0]);
-		daemon_child(ready[1]);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	close(ready[0]);
+	daemon_pid = daemon_start(args, log_path);
 	attach_both();
-}
-
-static int end(int signal)
-{
-	int status;
-
-	kill(daemon_pid, signal);
-	assert_int_equal(waitpid(daemon_pid, &status, 0), daemon_pid);
-	daemon_pid = 0;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
-}
-
-static void follow(struct sim_guest *guest)
-{
-	assert_int_equal(sim_wait_offer(guest, 5000), 0);
-	sim_ack(guest, guest->offer.features, DEPTH);
-	assert_true(sim_wait_state(guest, ION_HOST_LIVE, 5000));
 }
 
 static void kill_worker(void)
@@ -202,29 +163,11 @@ static void reopen(struct sim_guest *guest, uint8_t byte)
 	assert_int_equal(flush(guest), NXBLK_S_OK);
 }
 
-/* As the log has it; the first worker's included. */
-static unsigned int lines(const char *what)
-{
-	static char text[1 << 16];
-	int fd = open(log_path, O_RDONLY);
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-	unsigned int found = 0;
-	char *at = text;
-
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	while ((at = strstr(at, what))) {
-		found++;
-		at++;
-	}
-	return found;
-}
-
 static void await_line(const char *what)
 {
 	uint64_t until = now_ms() + 20000;
 
-	while (!lines(what)) {
+	while (!daemon_logged(log_path, what)) {
 		assert_true(now_ms() < until);
 		usleep(5000);
 	}
@@ -246,7 +189,7 @@ static void kill_with_fence(void)
 	assert_int_equal(write_to(&g[1], 2), NXBLK_S_OK);
 	kernel->held = inode_of(image[0]);
 	kill_worker();
-	follow(&g[1]);
+	daemon_follow(&g[1], DEPTH);
 	expect_byte(&g[1], 2);
 	assert_int_equal(write_to(&g[1], 3), NXBLK_S_OK);
 	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
@@ -258,11 +201,11 @@ static void fence_keeps_no_other_waiting(void **state)
 	kill_with_fence();
 	assert_int_equal(sim_wait_offer(&g[0], 200), -ETIMEDOUT);
 	kernel->held = 0;
-	follow(&g[0]);
+	daemon_follow(&g[0], DEPTH);
 	expect_byte(&g[0], 1);
 	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
-	assert_int_equal(lines("error"), 0);
-	assert_int_equal(end(SIGTERM), 0);
+	assert_int_equal(daemon_logged(log_path, "error"), 0);
+	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
 }
 
 /* However long it takes: what the kernel does for the dead has no bound. */
@@ -274,10 +217,10 @@ static void fence_is_waited_for(void **state)
 	assert_int_equal(ion_load_acquire(&g[0].end.theirs->state),
 			 ION_HOST_DOWN);
 	kill_worker();
-	follow(&g[1]);
+	daemon_follow(&g[1], DEPTH);
 	assert_int_equal(sim_wait_offer(&g[0], 200), -ETIMEDOUT);
 	kernel->held = 0;
-	follow(&g[0]);
+	daemon_follow(&g[0], DEPTH);
 	expect_byte(&g[0], 1);
 	assert_int_equal(write_to(&g[0], 4), NXBLK_S_OK);
 	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
@@ -293,9 +236,9 @@ static void strangers_lock(void **state)
 	fd = open(image[0], O_RDWR | O_CLOEXEC);
 	assert_int_equal(syscall(SYS_flock, fd, LOCK_EX | LOCK_NB), 0);
 	kernel->held = 0;
-	follow(&g[0]);
+	daemon_follow(&g[0], DEPTH);
 	expect_failed(&g[0]);
-	assert_int_equal(lines("in use by test_successor"), 1);
+	assert_int_equal(daemon_logged(log_path, "in use by test_successor"), 1);
 	assert_int_equal(kill(daemon_pid, SIGHUP), 0);
 	await_line("not reopened");
 	expect_failed(&g[0]);
@@ -304,7 +247,7 @@ static void strangers_lock(void **state)
 	expect_failed(&g[0]);
 	reopen(&g[0], 1);
 	expect_byte(&g[1], 3);
-	assert_int_equal(end(SIGTERM), 0);
+	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
 }
 
 static off_t size_of(const char *path)
@@ -335,7 +278,7 @@ static void no_size_changes_under_late_writes(void **state)
 	fd = open(image[0], O_RDWR | O_CLOEXEC);
 	assert_int_equal(syscall(SYS_flock, fd, LOCK_EX | LOCK_NB), 0);
 	kernel->held = 0;
-	follow(&g[0]);
+	daemon_follow(&g[0], DEPTH);
 	expect_failed(&g[0]);
 	assert_string_equal(client_class(control, RESIZE("4096")), "Busy");
 	assert_string_equal(client_class(control, RESIZE("16777216")), "Busy");
@@ -354,20 +297,20 @@ static void names_do_not_matter(void **state)
 	assert_int_equal(write_to(&g[0], 5), NXBLK_S_OK);
 	assert_int_equal(unlink(image[0]), 0);
 	kill_worker();
-	follow(&g[0]);
-	follow(&g[1]);
+	daemon_follow(&g[0], DEPTH);
+	daemon_follow(&g[1], DEPTH);
 	expect_byte(&g[0], 5);
 	fd = open(image[0], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(ftruncate(fd, BYTES), 0);
 	close(fd);
 	kill_worker();
-	follow(&g[0]);
-	follow(&g[1]);
+	daemon_follow(&g[0], DEPTH);
+	daemon_follow(&g[1], DEPTH);
 	expect_byte(&g[0], 5);
 	assert_int_equal(write_to(&g[0], 6), NXBLK_S_OK);
 	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
-	assert_int_equal(lines("error"), 0);
-	assert_int_equal(end(SIGTERM), 0);
+	assert_int_equal(daemon_logged(log_path, "error"), 0);
+	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
 }
 
 /* Also once it could be served again: it was not for a while. */
@@ -379,24 +322,26 @@ static void lost_until_an_operator_says(void **state)
 	assert_int_equal(write_to(&g[1], 8), NXBLK_S_OK);
 	assert_int_equal(truncate(image[0], BYTES - 1), 0);
 	kill_worker();
-	follow(&g[0]);
-	follow(&g[1]);
+	daemon_follow(&g[0], DEPTH);
+	daemon_follow(&g[1], DEPTH);
 	expect_failed(&g[0]);
 	expect_byte(&g[1], 8);
-	assert_int_equal(lines("has a size that is not a multiple of 512"), 1);
+	assert_int_equal(daemon_logged(log_path,
+				       "has a size that is not a multiple of 512"),
+			 1);
 	assert_int_equal(truncate(image[0], BYTES), 0);
 	kill_worker();
-	follow(&g[0]);
-	follow(&g[1]);
+	daemon_follow(&g[0], DEPTH);
+	daemon_follow(&g[1], DEPTH);
 	expect_failed(&g[0]);
 	expect_byte(&g[1], 8);
 	reopen(&g[0], 7);
 	kill_worker();
-	follow(&g[0]);
-	follow(&g[1]);
+	daemon_follow(&g[0], DEPTH);
+	daemon_follow(&g[1], DEPTH);
 	expect_byte(&g[0], 7);
 	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
-	assert_int_equal(end(SIGTERM), 0);
+	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
 }
 
 /* The guest's FLUSH goes again to a worker that was told of nothing. */
@@ -407,8 +352,8 @@ static void sync_error_of_the_dead(void **state)
 	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
 	kernel->lost = 1;
 	kill_worker();
-	follow(&g[0]);
-	follow(&g[1]);
+	daemon_follow(&g[0], DEPTH);
+	daemon_follow(&g[1], DEPTH);
 	assert_int_equal(kernel->lost, 0);
 	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
 	assert_int_equal(sim_rw(&g[0], NXBLK_OP_WRITE, 64, 8, NXBLK_REQ_FUA),
@@ -416,11 +361,13 @@ static void sync_error_of_the_dead(void **state)
 	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
 	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
 	kill_worker();
-	follow(&g[0]);
-	follow(&g[1]);
+	daemon_follow(&g[0], DEPTH);
+	daemon_follow(&g[1], DEPTH);
 	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
 	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
-	assert_int_equal(lines("that the worker before had written was lost"), 1);
+	assert_int_equal(daemon_logged(log_path,
+				       "that the worker before had written was lost"),
+			 1);
 }
 
 /* It comes with the fence: until then an error can still be made. */
@@ -430,7 +377,7 @@ static void sync_error_behind_a_fence(void **state)
 	kill_with_fence();
 	kernel->lost = 1;
 	kernel->held = 0;
-	follow(&g[0]);
+	daemon_follow(&g[0], DEPTH);
 	assert_int_equal(kernel->lost, 0);
 	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
 	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
@@ -454,8 +401,8 @@ static void reopened_once_and_for_all(void **state)
 	close(control);
 	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
 	kill_worker();
-	follow(&g[0]);
-	follow(&g[1]);
+	daemon_follow(&g[0], DEPTH);
+	daemon_follow(&g[1], DEPTH);
 	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
 	expect_byte(&g[0], 1);
 }
@@ -474,7 +421,7 @@ static void lost_after_a_failed_sync(void **state)
 	kernel->sync_fails = 0;
 	assert_int_equal(truncate(image[0], BYTES - 1), 0);
 	kill_worker();
-	follow(&g[0]);
+	daemon_follow(&g[0], DEPTH);
 	expect_failed(&g[0]);
 	assert_int_equal(truncate(image[0], BYTES), 0);
 	assert_int_equal(kill(daemon_pid, SIGHUP), 0);
@@ -513,17 +460,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char keeper[96];
-	int i;
-
 	(void)state;
-	snprintf(keeper, sizeof(keeper), "%s.keeper", socket_path);
 	if (g[0].base)
 		sim_disconnect(&g[0]);
 	if (daemon_pid > 0)
-		end(SIGTERM);
-	for (i = 0; i < 500 && access(keeper, F_OK) == 0; i++)
-		usleep(10000);
+		daemon_end(&daemon_pid, SIGTERM);
+	daemon_wait_keeper(socket_path);
 	unlink(log_path);
 	unlink(image[0]);
 	unlink(image[1]);
