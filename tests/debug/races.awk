@@ -5,7 +5,7 @@
 /BUG: KCSAN:/ { report = ""; within = 1; ours = 0 }
 within {
 	report = report $0 "\n"
-	if (/\[(nexus_(ion|blk)|debug_bug)\]/)
+	if (/\[(nexus_(ion|blk)|plant)\]/)
 		ours = 1
 	if (/Reported by Kernel Concurrency Sanitizer/) {
 		if (ours)

@@ -10,9 +10,9 @@ source "$(dirname "$0")/../common.sh"
 NEXUS_KERNEL=kcsan
 complaints_are_wanted=yes
 cell --kernel kcsan --direct --no-load -- sh -c '
-	insmod /lib/modules/debug_bug.ko bug=race && rmmod debug_bug
+	insmod /lib/modules/plant.ko fault=race && rmmod plant
 ' || fail "status $?"
 complaints "$cell_logs/console.log" >"$tmp/races" || fail "KCSAN did not see the race"
-grep -q 'BUG: KCSAN: data-race in debug_bug_racer' "$tmp/races" || fail "another race: $(<"$tmp/races")"
+grep -q 'BUG: KCSAN: data-race in plant_racer' "$tmp/races" || fail "another race: $(<"$tmp/races")"
 (no_late_complaint) >"$tmp/judged" 2>&1 && fail "no complaint would be found when a test ends"
 exit 0

@@ -8,6 +8,7 @@
 
 #include <linux/delay.h>
 #include <linux/interrupt.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
@@ -58,7 +59,7 @@ static void plant_inversion(void)
 
 static void plant_sleep(void)
 {
-	DEFINE_SPINLOCK(lock);
+	static DEFINE_SPINLOCK(lock);
 
 	spin_lock(&lock);
 	msleep(1);
@@ -101,6 +102,30 @@ static void plant_leak(void)
 		pr_info("%px\n", kmalloc(192 + i, GFP_KERNEL));
 }
 
+static u32 plant_raced;
+
+static int plant_racer(void *data)
+{
+	while (!kthread_should_stop()) {
+		plant_raced++;
+		cond_resched();
+	}
+	return 0;
+}
+
+static void plant_race(void)
+{
+	struct task_struct *racers[2];
+	int i;
+
+	for (i = 0; i < 2; i++)
+		racers[i] = kthread_run(plant_racer, NULL, "racer%d", i);
+	msleep(5000);
+	for (i = 0; i < 2; i++)
+		if (!IS_ERR(racers[i]))
+			kthread_stop(racers[i]);
+}
+
 static const struct {
 	const char *name;
 	void (*plant)(void);
@@ -113,6 +138,7 @@ static const struct {
 	{ "shift", plant_shift },
 	{ "object", plant_object },
 	{ "leak", plant_leak },
+	{ "race", plant_race },
 };
 
 static int __init plant_init(void)
