@@ -52,12 +52,40 @@ static int open_for(const struct broker *b, const struct broker_question *q,
 	return err ? err : img->fd;
 }
 
+/*
+ * A worker asks for another connection when nothing of the former one can use lent
+ * memory any more, and not before.
+ */
+static void keep(struct broker *b, uint32_t index, int *fd)
+{
+	if (index >= WINDOW_MAX_DISKS || !b->keeps[index])
+		return;
+	close_fd(&b->kept[index]);
+	b->kept[index] = *fd;
+	*fd = -1;
+}
+
+/**
+ * broker_worker_died - the supervisor's side: let the devices know
+ * @b: what may be asked for
+ *
+ * Its own copies of what is kept are closed, and a device does not notice.
+ */
+void broker_worker_died(const struct broker *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < WINDOW_MAX_DISKS; i++)
+		if (b->keeps[i] && b->kept[i] >= 0)
+			shutdown(b->kept[i], SHUT_WR);
+}
+
 /**
  * broker_answer - the supervisor's side: a worker may have asked
  * @b: what may be asked for
  * @sock: non-blocking end of the pair
  */
-void broker_answer(const struct broker *b, int sock)
+void broker_answer(struct broker *b, int sock)
 {
 	struct broker_question q;
 	struct broker_reply reply = { 0 };
@@ -72,7 +100,9 @@ void broker_answer(const struct broker *b, int sock)
 	reply.serial = q.serial;
 	if (fd < 0)
 		reply.result = fd;
-	unix_send(sock, &reply, sizeof(reply), &fd, fd >= 0);
+	if (unix_send(sock, &reply, sizeof(reply), &fd, fd >= 0) > 0 &&
+	    fd >= 0 && q.what == BROKER_CONNECT)
+		keep(b, q.index, &fd);
 	close_fd(&fd);
 }
 

@@ -8,7 +8,10 @@
  *          <--- reply, fd ---            number on the command line, or opens and
  *                                        locks the image
  *
- * The supervisor keeps no copy: with the worker's the image's locks go.
+ * The supervisor keeps no copy of an image: with the worker's its locks go. Of a
+ * connection to a device that may use lent memory, and has no fence, it keeps one: when
+ * the worker dies, it is shut down, and the next worker sees by it when the device has
+ * closed its end (vio_life.c).
  *
  * On a SOCK_SEQPACKET pair. What is no such message is ignored.
  */
@@ -43,10 +46,14 @@ struct broker_image {
  * struct broker - what may be asked for
  * @path: by number: of a stream socket; NULL: nothing
  * @image: by number of the disk
+ * @keeps: by number of the disk: its latest connection is kept
+ * @kept: by number of the disk, where @keeps says so: connection; -1: none so far
  */
 struct broker {
 	const char *path[BROKER_PATHS];
 	struct broker_image image[WINDOW_MAX_DISKS];
+	bool keeps[WINDOW_MAX_DISKS];
+	int kept[WINDOW_MAX_DISKS];
 };
 
 /**
@@ -86,7 +93,8 @@ struct broker_reply {
 	struct image image;
 };
 
-void broker_answer(const struct broker *b, int sock);
+void broker_answer(struct broker *b, int sock);
+void broker_worker_died(const struct broker *b);
 int broker_connect(int sock, uint32_t index);
 int broker_open(int sock, uint32_t index, bool name, struct image *img);
 

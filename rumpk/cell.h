@@ -61,6 +61,7 @@ struct cell_notice {
  * @ledger: what outlives this process
  * @successor: a worker of this supervisor has served before
  * @witness: of each image, image_witness(), the supervisor's; -1: none
+ * @former: of each disk: connection that an earlier worker had to its device; -1: none
  * @device: of each disk
  * @disk: the disks
  * @channel: one a disk
@@ -89,6 +90,7 @@ struct cell {
 	struct ledger *ledger;
 	bool successor;
 	int witness[WINDOW_MAX_DISKS];
+	int former[WINDOW_MAX_DISKS];
 	struct cell_device device[WINDOW_MAX_DISKS];
 	struct valve_disk disk[WINDOW_MAX_DISKS];
 	struct cell_channel channel[WINDOW_MAX_DISKS];

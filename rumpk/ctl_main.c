@@ -142,9 +142,9 @@ static void print_disks(const json_t *a)
 	{
 		char state[64];
 
-		snprintf(state, sizeof(state), "%s%s%s%s",
-			 yes(d, "read_only", "ro "),
-			 yes(d, "strict", "strict "), yes(d, "lost", "lost "),
+		snprintf(state, sizeof(state), "%s%s%s%s%s",
+			 yes(d, "read_only", "ro "), yes(d, "strict", "strict "),
+			 yes(d, "lost", "lost "), yes(d, "waiting", "waiting "),
 			 yes(d, "sync_failed", "sync-failed"));
 		printf("%-8s %-7s %16" JSON_INTEGER_FORMAT
 		       " %5" JSON_INTEGER_FORMAT "  %-22s %s\n",

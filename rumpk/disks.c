@@ -91,13 +91,18 @@ static int connect_device(void *arg)
 
 static bool may_zero_copy(const struct cell *c, const struct disk_options *d)
 {
-	return c->ram.base && d->data != DISK_BOUNCE && (d->rights & CSPACE_DMA);
+	return c->ram.base && options_lend(d);
 }
 
-static void former_device(const struct ledger_disk *known,
+/* The connection is the driver's from now on. */
+static void former_device(struct cell *c, unsigned int n,
 			  struct hal_virtio_former *former)
 {
+	const struct ledger_disk *known = &c->ledger->disk[n];
+
 	memset(former, 0, sizeof(*former));
+	former->sock = c->former[n];
+	c->former[n] = -1;
 	former->limits = known->limits;
 	former->limits.capacity = known->capacity;
 	former->lost = known->lost;
@@ -134,7 +139,7 @@ static struct hal *open_vhost(struct cell *c, const struct disk_options *d,
 			(struct hal_virtio_region){ c->ram.fd, c->ram.base,
 						    c->ram.length, true };
 	if (c->successor) {
-		former_device(&c->ledger->disk[n], &former);
+		former_device(c, n, &former);
 		opt.former = &former;
 	}
 	if (!again || d->fence || c->successor)

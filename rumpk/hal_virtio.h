@@ -31,11 +31,14 @@ struct hal_virtio_region {
  * @limits: its limits
  * @id: its name for itself
  * @lost: its disk was lost, and stays so until it is reopened
+ * @sock: connection to it, the driver's from then on: what it may still do with lent
+ *	buffers is over when it has closed its end; -1: nobody knows when it is
  */
 struct hal_virtio_former {
 	struct virtio_blk_limits limits;
 	char id[VIRTIO_BLK_ID_BYTES + 1];
 	bool lost;
+	int sock;
 };
 
 /**

@@ -322,15 +322,18 @@ static void let_workers_ask(struct service *s)
 	for (i = 0; i < s->o->disks; i++) {
 		const struct disk_options *d = &s->o->disk[i];
 
-		if (d->vhost)
+		if (d->vhost) {
 			s->broker.path[i] = d->path;
-		else
+			s->broker.keeps[i] = s->o->ram && !d->fence &&
+					     options_lend(d);
+		} else {
 			s->broker.image[i] = (struct broker_image){
 				.path = d->path,
 				.known = -1,
 				.read_only = d->read_only,
 				.block = d->block,
 			};
+		}
 	}
 	s->broker.path[BROKER_QMP] = s->o->qmp;
 }
@@ -380,6 +383,7 @@ static int supervise(struct service *s)
 		.inherited = s->inherited,
 		.ninherited = s->ninherited,
 		.witness = s->witness,
+		.former = s->broker.kept,
 		.again = s->again,
 	};
 	const struct supervisor_plan plan = {
@@ -433,8 +437,10 @@ static void release(struct service *s)
 		munmap(s->record, sizeof(*s->record));
 	keeper_leave(&s->link);
 	keeper_close_fds(&s->fds);
-	for (i = 0; i < WINDOW_MAX_DISKS; i++)
+	for (i = 0; i < WINDOW_MAX_DISKS; i++) {
 		close_fd(&s->witness[i]);
+		close_fd(&s->broker.kept[i]);
+	}
 }
 
 static int serve(const struct options *o)
@@ -453,8 +459,10 @@ static int serve(const struct options *o)
 	unsigned int i;
 	int status;
 
-	for (i = 0; i < WINDOW_MAX_DISKS; i++)
+	for (i = 0; i < WINDOW_MAX_DISKS; i++) {
 		s.witness[i] = -1;
+		s.broker.kept[i] = -1;
+	}
 	s.ninherited = open_descriptors(s.inherited, WORKER_MAX_INHERITED);
 	status = prepare(&s);
 

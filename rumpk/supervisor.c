@@ -262,6 +262,7 @@ static void reap(struct supervisor *s)
 	s->died_ns = now_ns();
 	s->left = safety_load(s->plan->ledger);
 	safety_keep_latches(s->plan->authority, s->plan->ledger);
+	broker_worker_died(s->plan->broker);
 	if (s->done)
 		;
 	else if (s->stopping || !s->served)

@@ -38,7 +38,7 @@ static void shed(const struct worker_seat *seat, const struct worker_plan *plan)
 {
 	const struct keeper_fds *f = plan->fds;
 	int keep[6 + 2 * IVSHMEM_MAX_VECTORS + KEEPER_MAX_DISKS +
-		 WINDOW_MAX_DISKS + WORKER_MAX_INHERITED] = {
+		 2 * WINDOW_MAX_DISKS + WORKER_MAX_INHERITED] = {
 		seat->link, seat->broker, f->window,
 		f->record,  f->authority, f->ledger,
 	};
@@ -51,6 +51,8 @@ static void shed(const struct worker_seat *seat, const struct worker_plan *plan)
 	memcpy(keep + n, f->mem, f->nmem * sizeof(int));
 	n += f->nmem;
 	memcpy(keep + n, plan->witness, WINDOW_MAX_DISKS * sizeof(int));
+	n += WINDOW_MAX_DISKS;
+	memcpy(keep + n, plan->former, WINDOW_MAX_DISKS * sizeof(int));
 	n += WINDOW_MAX_DISKS;
 	memcpy(keep + n, plan->inherited, plan->ninherited * sizeof(int));
 	close_all_but(keep, n + plan->ninherited);
@@ -69,6 +71,7 @@ static int take_seat(struct cell *c, const struct worker_plan *plan,
 	c->guest = seat->guest;
 	c->successor = seat->number > 0;
 	memcpy(c->witness, plan->witness, sizeof(c->witness));
+	memcpy(c->former, plan->former, sizeof(c->former));
 	err = safety_fence(c->fds.ledger, FENCE_MS);
 	if (err < 0)
 		return failed("its predecessor is still there", err);

@@ -195,13 +195,31 @@ static void kill_with_fence(void)
 	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
 }
 
+static bool shown_as_waiting(int control, size_t n)
+{
+	json_t *answer = client_ask(control, "{\"execute\":\"disks\"}");
+	json_t *of = json_array_get(json_object_get(answer, "return"), n);
+	bool waiting = json_is_true(json_object_get(of, "waiting"));
+
+	assert_true(json_is_boolean(json_object_get(of, "waiting")));
+	json_decref(answer);
+	return waiting;
+}
+
 static void fence_keeps_no_other_waiting(void **state)
 {
+	int control;
+
 	(void)state;
 	kill_with_fence();
+	control = client_connect(control_path);
 	assert_int_equal(sim_wait_offer(&g[0], 200), -ETIMEDOUT);
+	assert_true(shown_as_waiting(control, 0));
+	assert_false(shown_as_waiting(control, 1));
 	kernel->held = 0;
 	daemon_follow(&g[0], DEPTH);
+	assert_false(shown_as_waiting(control, 0));
+	close(control);
 	expect_byte(&g[0], 1);
 	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
 	assert_int_equal(daemon_logged(log_path, "error"), 0);
