@@ -44,10 +44,8 @@ int cell_configure(struct cell *c, const struct options *o)
 	c->fds.authority = -1;
 	c->fds.ledger = -1;
 	c->broker = -1;
-	for (i = 0; i < WINDOW_MAX_DISKS; i++) {
-		c->witness[i] = -1;
+	for (i = 0; i < WINDOW_MAX_DISKS; i++)
 		c->former[i] = -1;
-	}
 	c->count = o->disks;
 	err = qmp_init(&c->qmp, o->qmp, o->quit_on_reset);
 	if (err) {

@@ -60,7 +60,6 @@ struct cell_notice {
  * @notice: of each disk, what was
  * @ledger: what outlives this process
  * @successor: a worker of this supervisor has served before
- * @witness: of each image, image_witness(), the supervisor's; -1: none
  * @former: of each disk: connection that an earlier worker had to its device; -1: none
  * @device: of each disk
  * @disk: the disks
@@ -89,7 +88,6 @@ struct cell {
 	struct cell_notice notice[WINDOW_MAX_DISKS];
 	struct ledger *ledger;
 	bool successor;
-	int witness[WINDOW_MAX_DISKS];
 	int former[WINDOW_MAX_DISKS];
 	struct cell_device device[WINDOW_MAX_DISKS];
 	struct valve_disk disk[WINDOW_MAX_DISKS];

@@ -58,7 +58,7 @@ static struct hal *open_file(struct cell *c, const struct disk_options *d,
 {
 	const struct ledger_disk *known = &c->ledger->disk[n];
 	struct hal_file_former former = {
-		.known = c->witness[n],
+		.known = keeper_witness(&c->fds, n),
 		.capacity = known->capacity,
 		.lost = known->lost,
 		.open = open_late,
@@ -283,8 +283,10 @@ static void know_disk(struct cell *c, unsigned int i,
 /* What the witness was not told of yet; each time is once. */
 static int witness_error(const struct cell *c, unsigned int i)
 {
-	if (c->witness[i] < 0 || sync_file_range(c->witness[i], NOWHERE, 1,
-						 SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
+	int fd = keeper_witness(&c->fds, i);
+
+	if (fd < 0 ||
+	    sync_file_range(fd, NOWHERE, 1, SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
 		return 0;
 	return errno == EIO || errno == ENOSPC ? errno : 0;
 }
@@ -306,8 +308,8 @@ void disk_forget_witness(struct cell *c, unsigned int i)
  *
  * The kernel tells each open file description once that writing back has failed. A
  * worker that dies may have been told; its successor's description is newer than
- * the failure, and is not. The witness has lived all the time, and is asked in a way
- * that writes nothing and waits for nothing.
+ * the failure, and is not. The witness has lived all the time, in the keeper, and
+ * is asked in a way that writes nothing and waits for nothing.
  */
 void disk_judge_witness(struct cell *c, unsigned int i)
 {

@@ -43,6 +43,7 @@ static void shed(const struct worker_seat *seat, const struct worker_plan *plan)
 		f->record,  f->authority, f->ledger,
 	};
 	unsigned int n = 6;
+	unsigned int i;
 
 	memcpy(keep + n, f->host, f->nhost * sizeof(int));
 	n += f->nhost;
@@ -50,8 +51,8 @@ static void shed(const struct worker_seat *seat, const struct worker_plan *plan)
 	n += f->nguest;
 	memcpy(keep + n, f->mem, f->nmem * sizeof(int));
 	n += f->nmem;
-	memcpy(keep + n, plan->witness, WINDOW_MAX_DISKS * sizeof(int));
-	n += WINDOW_MAX_DISKS;
+	for (i = 0; i < KEEPER_MAX_DISKS; i++)
+		keep[n++] = keeper_witness(f, i);
 	memcpy(keep + n, plan->former, WINDOW_MAX_DISKS * sizeof(int));
 	n += WINDOW_MAX_DISKS;
 	memcpy(keep + n, plan->inherited, plan->ninherited * sizeof(int));
@@ -70,7 +71,6 @@ static int take_seat(struct cell *c, const struct worker_plan *plan,
 	c->broker = seat->broker;
 	c->guest = seat->guest;
 	c->successor = seat->number > 0;
-	memcpy(c->witness, plan->witness, sizeof(c->witness));
 	memcpy(c->former, plan->former, sizeof(c->former));
 	err = safety_fence(c->fds.ledger, FENCE_MS);
 	if (err < 0)

@@ -31,6 +31,7 @@
 #define ALL (~0ull)
 #define DEPTH 64
 #define BYTES (8u << 20)
+#define ASKED_BEFORE 4711
 
 /**
  * struct kernel - what this program's processes see of it
@@ -50,6 +51,9 @@ static char log_path[80];
 static char control_path[80];
 static char image[2][96];
 static char disk[2][128];
+static const char *const args[] = { "--socket",	 socket_path,  "--disk",
+				    disk[0],	 "--disk",     disk[1],
+				    "--control", control_path, NULL };
 static pid_t daemon_pid;
 static struct sim_guest g[2];
 static struct kernel *kernel;
@@ -66,10 +70,15 @@ int flock(int fd, int operation)
 	return (int)syscall(SYS_flock, fd, operation);
 }
 
-/* A description is told of each error once. */
+/*
+ * A description is told of each error once, and one that is newer than the error of none.
+ * Who was asked before it came is known again by its position, which nobody else uses.
+ */
 int sync_file_range(int fd, off64_t offset, off64_t length, unsigned int flags)
 {
-	if (kernel->lost) {
+	if (!kernel->lost)
+		lseek(fd, ASKED_BEFORE, SEEK_SET);
+	if (kernel->lost && lseek(fd, 0, SEEK_CUR) == ASKED_BEFORE) {
 		kernel->lost = 0;
 		errno = EIO;
 		return -1;
@@ -100,10 +109,6 @@ static void attach_both(void)
 
 static void start(void)
 {
-	const char *args[] = { "--socket",  socket_path,  "--disk",
-			       disk[0],	    "--disk",	  disk[1],
-			       "--control", control_path, NULL };
-
 	daemon_pid = daemon_start(args, log_path);
 	attach_both();
 }
@@ -401,6 +406,27 @@ static void sync_error_behind_a_fence(void **state)
 	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
 }
 
+/* All that knew of it are gone, but for the keeper, which has the description. */
+static void sync_error_of_all_the_dead(void **state)
+{
+	(void)state;
+	start();
+	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
+	kernel->lost = 1;
+	assert_int_equal(daemon_end(&daemon_pid, SIGKILL), 256);
+	daemon_pid = daemon_start(args, log_path);
+	daemon_follow(&g[0], DEPTH);
+	daemon_follow(&g[1], DEPTH);
+	assert_int_equal(kernel->lost, 0);
+	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
+	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
+	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
+	assert_int_equal(daemon_end(&daemon_pid, SIGKILL), 256);
+	daemon_pid = daemon_start(args, log_path);
+	daemon_follow(&g[0], DEPTH);
+	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
+}
+
 /* What an operator has reopened is not lost a second time. */
 static void reopened_once_and_for_all(void **state)
 {
@@ -503,6 +529,7 @@ int main(void)
 		TEST(lost_until_an_operator_says),
 		TEST(sync_error_of_the_dead),
 		TEST(sync_error_behind_a_fence),
+		TEST(sync_error_of_all_the_dead),
 		TEST(reopened_once_and_for_all),
 		TEST(lost_after_a_failed_sync),
 	};
