@@ -13,7 +13,7 @@
  * the worker dies, it is shut down, and the next worker sees by it when the device has
  * closed its end (vio_life.c).
  *
- * On a SOCK_SEQPACKET pair. What is no such message is ignored.
+ * The worker waits for no answer: broker_link.c. On a SOCK_SEQPACKET pair. What is no such message is ignored.
  */
 #ifndef RUMPK_BROKER_H
 #define RUMPK_BROKER_H
@@ -93,9 +93,40 @@ struct broker_reply {
 	struct image image;
 };
 
+/**
+ * struct broker_asked - what a worker has asked for by one index
+ * @serial: of the question; 0: none is out
+ * @answered: its answer has come, and nobody has taken it yet
+ * @came_ms: when
+ * @fd: descriptor or -errno
+ * @image: but for its descriptor
+ */
+struct broker_asked {
+	uint32_t serial;
+	bool answered;
+	uint64_t came_ms;
+	int fd;
+	struct image image;
+};
+
+/**
+ * struct broker_link - the worker's end, for the serving thread alone
+ * @sock: non-blocking; -1: there is no supervisor to be asked
+ * @serial: of the latest question
+ * @asked: by index
+ */
+struct broker_link {
+	int sock;
+	uint32_t serial;
+	struct broker_asked asked[BROKER_PATHS];
+};
+
 void broker_answer(struct broker *b, int sock);
 void broker_worker_died(const struct broker *b);
-int broker_connect(int sock, uint32_t index);
-int broker_open(int sock, uint32_t index, bool name, struct image *img);
+
+void broker_link_init(struct broker_link *l, int sock);
+void broker_look(struct broker_link *l);
+int broker_ask(struct broker_link *l, uint32_t index, enum broker_what what,
+	       struct image *img);
 
 #endif /* RUMPK_BROKER_H */

@@ -43,7 +43,7 @@ int cell_configure(struct cell *c, const struct options *o)
 	c->fds.record = -1;
 	c->fds.authority = -1;
 	c->fds.ledger = -1;
-	c->broker = -1;
+	broker_link_init(&c->broker, -1);
 	for (i = 0; i < WINDOW_MAX_DISKS; i++)
 		c->former[i] = -1;
 	c->count = o->disks;

@@ -50,7 +50,10 @@ static int open_late(void *arg, bool name, struct image *img)
 {
 	const struct cell_device *device = arg;
 
-	return broker_open(device->broker, device->number, name, img);
+	int fd = broker_ask(device->broker, device->number,
+			    name ? BROKER_OPEN_OR_NAME : BROKER_OPEN, img);
+
+	return fd < 0 ? fd : 0;
 }
 
 static struct hal *open_file(struct cell *c, const struct disk_options *d,
@@ -84,8 +87,9 @@ static int connect_device(void *arg)
 {
 	const struct cell_device *device = arg;
 
-	if (device->broker >= 0)
-		return broker_connect(device->broker, device->number);
+	if (device->broker->sock >= 0)
+		return broker_ask(device->broker, device->number,
+				  BROKER_CONNECT, NULL);
 	return unix_connect(device->path, SOCK_STREAM | SOCK_NONBLOCK);
 }
 
@@ -153,7 +157,7 @@ static struct hal *open_disk(struct cell *c, const struct disk_options *d,
 			     unsigned int n, unsigned int *mem, bool again,
 			     const uint8_t uuid[16])
 {
-	c->device[n].broker = c->broker;
+	c->device[n].broker = &c->broker;
 	c->device[n].number = n;
 	c->device[n].path = d->path;
 	if (d->vhost)

@@ -44,7 +44,8 @@ struct hal_virtio_former {
 /**
  * struct hal_virtio_options - what the driver is handed
  * @connect: makes a connection to the device, or to its successor, and does not
- *	wait for it: a descriptor, the driver's from then on, or -errno
+ *	wait for it: a descriptor, the driver's from then on, or -errno; -EINPROGRESS:
+ *	it is to be called again
  * @arg: for @connect
  * @name: for messages, and part of the disk's identity
  * @read_only: write nothing, whatever the device allows

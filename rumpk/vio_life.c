@@ -48,6 +48,8 @@
 #include "util.h"
 
 #define TRY_MS 100u
+#define CONNECT_MS 1000u
+#define CONNECT_TRY_US 100u
 
 static struct hal_virtio *to_vio(struct hal *hal)
 {
@@ -174,7 +176,7 @@ static void *attempt_main(void *arg)
 	return NULL;
 }
 
-/* 0 when a device is being set up. */
+/* 0 when a device is being set up; -EINPROGRESS: call it again. */
 static int attempt_begin(struct hal_virtio *v)
 {
 	struct vio_attempt *a = &v->attempt;
@@ -343,9 +345,18 @@ static void look_for_successor(struct hal_virtio *v)
 	} else if (!v->attempt.dev && now >= v->next_try) {
 		int err = attempt_begin(v);
 
-		if (err)
+		if (err && err != -EINPROGRESS)
 			not_adopted(v, -EAGAIN, strerror(-err));
 	}
+}
+
+static void begin_reopen(struct hal_virtio *v)
+{
+	int err = attempt_begin(v);
+
+	v->reopening = err == -EINPROGRESS;
+	if (err && !v->reopening)
+		not_adopted(v, err, strerror(-err));
 }
 
 /**
@@ -363,6 +374,8 @@ bool vio_live(struct hal_virtio *v)
 		conclude(v);
 	if (v->away)
 		look_for_successor(v);
+	else if (v->reopening)
+		begin_reopen(v);
 	return v->dev;
 }
 
@@ -373,9 +386,8 @@ bool vio_live(struct hal_virtio *v)
 void vio_reopen(struct hal *hal)
 {
 	struct hal_virtio *v = to_vio(hal);
-	int err;
 
-	if (!hal->lost || v->attempt.dev)
+	if (!hal->lost || v->attempt.dev || v->reopening)
 		return;
 	look_at_former(v);
 	if (v->busy || v->former >= 0) {
@@ -383,9 +395,7 @@ void vio_reopen(struct hal *hal)
 			    v->name);
 		return;
 	}
-	err = attempt_begin(v);
-	if (err)
-		not_adopted(v, err, strerror(-err));
+	begin_reopen(v);
 }
 
 static uint64_t fnv1a(uint64_t hash, const void *data, size_t length)
@@ -448,10 +458,21 @@ static struct hal_virtio *vio_alloc(const struct hal_virtio_options *opt)
 	return NULL;
 }
 
+/* Nothing is served yet that would have to wait meanwhile. */
+static int connect_first(struct hal_virtio *v)
+{
+	uint64_t until = now_ms() + CONNECT_MS;
+	int sock;
+
+	while ((sock = v->connect(v->arg)) == -EINPROGRESS && now_ms() < until)
+		usleep(CONNECT_TRY_US);
+	return sock == -EINPROGRESS ? -ETIMEDOUT : sock;
+}
+
 /* One try; negative with @why when there is no device afterwards. */
 static int first_device(struct hal_virtio *v, const char **why)
 {
-	int err = v->connect(v->arg);
+	int err = connect_first(v);
 	struct vio_device *d;
 
 	if (err < 0) {

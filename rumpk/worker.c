@@ -68,7 +68,7 @@ static int take_seat(struct cell *c, const struct worker_plan *plan,
 
 	c->fds = *plan->fds;
 	c->link.fd = seat->link;
-	c->broker = seat->broker;
+	broker_link_init(&c->broker, seat->broker);
 	c->guest = seat->guest;
 	c->successor = seat->number > 0;
 	memcpy(c->former, plan->former, sizeof(c->former));
@@ -157,7 +157,7 @@ static int start(struct cell *c, const struct worker_plan *plan,
 		status = open_disks(c, plan, again);
 	if (!status)
 		status = prepare_confined(c, plan, seat);
-	c->qmp.broker = c->broker;
+	c->qmp.broker = &c->broker;
 	if (!status && again && c->guest && guard_again(c))
 		status = EXIT_FAILED;
 	if (!status && cell_start(c, again))

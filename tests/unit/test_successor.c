@@ -231,6 +231,38 @@ static void fence_keeps_no_other_waiting(void **state)
 	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
 }
 
+/*
+ * Nor does a supervisor that does not answer. One that was waited for would be asked
+ * meanwhile, and each time would cost the other disk what it is waited for.
+ */
+static void stopped_supervisor_stops_no_disk(void **state)
+{
+	uint64_t longest = 0;
+	uint64_t until;
+	int status;
+
+	(void)state;
+	kill_with_fence();
+	assert_int_equal(kill(daemon_pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(daemon_pid, &status, WUNTRACED), daemon_pid);
+	until = now_ms() + 1500;
+	while (now_ms() < until) {
+		uint64_t begun = now_ms();
+
+		assert_int_equal(write_to(&g[1], 3), NXBLK_S_OK);
+		if (now_ms() - begun > longest)
+			longest = now_ms() - begun;
+		usleep(1000);
+	}
+	assert_in_range(longest, 0, 500);
+	assert_int_equal(sim_wait_offer(&g[0], 0), -ETIMEDOUT);
+	kernel->held = 0;
+	assert_int_equal(kill(daemon_pid, SIGCONT), 0);
+	daemon_follow(&g[0], DEPTH);
+	expect_byte(&g[0], 1);
+	expect_byte(&g[1], 3);
+}
+
 /* However long it takes: what the kernel does for the dead has no bound. */
 static void fence_is_waited_for(void **state)
 {
@@ -507,8 +539,10 @@ static int teardown(void **state)
 	(void)state;
 	if (g[0].base)
 		sim_disconnect(&g[0]);
-	if (daemon_pid > 0)
+	if (daemon_pid > 0) {
+		kill(daemon_pid, SIGCONT);
 		daemon_end(&daemon_pid, SIGTERM);
+	}
 	daemon_wait_keeper(socket_path);
 	unlink(log_path);
 	unlink(image[0]);
@@ -522,6 +556,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(fence_keeps_no_other_waiting),
+		TEST(stopped_supervisor_stops_no_disk),
 		TEST(fence_is_waited_for),
 		TEST(strangers_lock),
 		TEST(no_size_changes_under_late_writes),
