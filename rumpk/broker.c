@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "log.h"
 #include "unix.h"
 #include "util.h"
 
@@ -34,17 +33,35 @@ static int name_holder(const struct broker_image *i)
 	return -ETXTBSY;
 }
 
-static int open_for(const struct broker *b, const struct broker_question *q,
+/* As long as each try leaves a line, so many a second are enough. */
+static bool may_try(struct broker_image *i)
+{
+	uint64_t dropped = 0;
+
+	if (!i->failed)
+		return true;
+	if (!rumpk_ratelimit(&i->lines, now_ms(), &dropped))
+		return false;
+	if (dropped)
+		rumpk_warn("disk %s: suppressed=%llu tries to open it", i->path,
+			   (unsigned long long)dropped);
+	return true;
+}
+
+static int open_for(struct broker *b, const struct broker_question *q,
 		    struct image *img)
 {
-	const struct broker_image *i = &b->image[q->index % WINDOW_MAX_DISKS];
+	struct broker_image *i = &b->image[q->index % WINDOW_MAX_DISKS];
 	int err;
 
 	if (q->index >= WINDOW_MAX_DISKS || !i->path)
 		return -ENOENT;
+	if (!may_try(i))
+		return i->failed;
 	err = image_open_again(img, i->known, i->path, i->read_only, i->block);
 	if (err == -EBUSY && q->what == BROKER_OPEN_OR_NAME)
 		err = name_holder(i);
+	i->failed = err == -EBUSY && q->what != BROKER_OPEN_OR_NAME ? 0 : err;
 	return err ? err : img->fd;
 }
 

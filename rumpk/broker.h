@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "image.h"
+#include "log.h"
 #include "window.h"
 
 /* Disk n has number n. */
@@ -34,12 +35,16 @@
  * @known: image_witness(); -1: none
  * @read_only: as image_open()
  * @block: as image_open()
+ * @failed: what the latest try that has left a line in the log came to; 0: it left none
+ * @lines: limits those
  */
 struct broker_image {
 	const char *path;
 	int known;
 	bool read_only;
 	uint32_t block;
+	int failed;
+	struct rumpk_ratelimit lines;
 };
 
 /**
