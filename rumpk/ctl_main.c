@@ -413,6 +413,18 @@ static int read_timeout(struct ctl *ctl, const char *word)
 	return 0;
 }
 
+/* A number below 0 is no option; NULL: there is none. */
+static const char *negative_word(int argc, char **argv)
+{
+	int i;
+
+	for (i = 2; i < argc; i++)
+		if (argv[i][0] == '-' && argv[i][1] >= '0' &&
+		    argv[i][1] <= '9' && argv[i - 1][0] != '-')
+			return argv[i];
+	return NULL;
+}
+
 /* What getopt finds wrong it says itself. Return: 0, or what else was asked for. */
 static int read_options(struct ctl *ctl, int argc, char **argv)
 {
@@ -453,6 +465,11 @@ int main(int argc, char **argv)
 	int status;
 
 	rumpk_log_program("rumpkctl");
+	if (negative_word(argc, argv)) {
+		rumpk_error("%s: no number is below 0; SIZE must be a number of bytes above 0, or as in 64M",
+			    negative_word(argc, argv));
+		return EXIT_USAGE;
+	}
 	other = read_options(&ctl, argc, argv);
 	signal(SIGPIPE, SIG_IGN);
 	if (other == 'h') {

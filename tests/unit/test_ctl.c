@@ -23,10 +23,8 @@ static char said[4096];
 static int listener;
 
 /* Its exit status; what it says is in @said. */
-static int ctl(const char *timeout)
+static int ctl_with(const char *const *argv, int argc)
 {
-	const char *const argv[] = { "rumpkctl",  "--socket", path,
-				     "--timeout", timeout,    "status" };
 	int out = memfd_create("said", MFD_CLOEXEC);
 	int status = -1;
 	pid_t pid = fork();
@@ -34,13 +32,21 @@ static int ctl(const char *timeout)
 	if (pid == 0) {
 		alarm(20);
 		dup2(out, STDERR_FILENO);
-		_exit(ctl_main(6, (char **)(uintptr_t)argv));
+		_exit(ctl_main(argc, (char **)(uintptr_t)argv));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	memset(said, 0, sizeof(said));
 	assert_true(pread(out, said, sizeof(said) - 1, 0) >= 0);
 	close(out);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int ctl(const char *timeout)
+{
+	const char *const argv[] = { "rumpkctl",  "--socket", path,
+				     "--timeout", timeout,    "status" };
+
+	return ctl_with(argv, 6);
 }
 
 static int setup(void **state)
@@ -95,6 +101,15 @@ static void timeout_nonsense(void **state)
 	}
 }
 
+static void negative_size(void **state)
+{
+	const char *const argv[] = { "rumpkctl", "resize", "0", "-5" };
+
+	(void)state;
+	assert_int_equal(ctl_with(argv, 4), EXIT_USAGE);
+	assert_non_null(strstr(said, "-5: no number is below 0; SIZE must be"));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -103,6 +118,7 @@ int main(void)
 		TEST(no_place_in_time),
 		TEST(no_greeting_in_time),
 		TEST(timeout_nonsense),
+		TEST(negative_size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
