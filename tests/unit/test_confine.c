@@ -23,6 +23,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -84,9 +85,13 @@ static void names_nothing(void)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct stat st;
 
 	strcpy(addr.sun_path, listener);
 	confine_all();
+	denied(syscall(SYS_stat, image, &st));
+	denied(syscall(SYS_newfstatat, AT_FDCWD, image, &st, AT_EMPTY_PATH));
+	denied(syscall(SYS_statx, AT_FDCWD, image, AT_EMPTY_PATH, 0, &st));
 	denied(syscall(SYS_openat, AT_FDCWD, image, O_RDONLY));
 	denied(syscall(SYS_open, image, O_RDONLY));
 	denied(syscall(SYS_openat2, AT_FDCWD, image, NULL, 0));
