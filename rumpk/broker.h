@@ -8,9 +8,12 @@
  *          <--- reply, fd ---            number on the command line, or opens and
  *                                        locks the image
  *
- * The supervisor keeps no copy: with the worker's the image's locks go.
+ * The supervisor keeps no copy of an image: with the worker's its locks go. Of a
+ * connection to a device that may use lent memory, and has no fence, it keeps one: when
+ * the worker dies, it is shut down, and the next worker sees by it when the device has
+ * closed its end (vio_life.c).
  *
- * On a SOCK_SEQPACKET pair. What is no such message is ignored.
+ * The worker waits for no answer: broker_link.c. On a SOCK_SEQPACKET pair. What is no such message is ignored.
  */
 #ifndef RUMPK_BROKER_H
 #define RUMPK_BROKER_H
@@ -19,6 +22,7 @@
 #include <stdint.h>
 
 #include "image.h"
+#include "log.h"
 #include "window.h"
 
 /* Disk n has number n. */
@@ -31,22 +35,30 @@
  * @known: image_witness(); -1: none
  * @read_only: as image_open()
  * @block: as image_open()
+ * @failed: what the latest try that has left a line in the log came to; 0: it left none
+ * @lines: limits those
  */
 struct broker_image {
 	const char *path;
 	int known;
 	bool read_only;
 	uint32_t block;
+	int failed;
+	struct rumpk_ratelimit lines;
 };
 
 /**
  * struct broker - what may be asked for
  * @path: by number: of a stream socket; NULL: nothing
  * @image: by number of the disk
+ * @keeps: by number of the disk: its latest connection is kept
+ * @kept: by number of the disk, where @keeps says so: connection; -1: none so far
  */
 struct broker {
 	const char *path[BROKER_PATHS];
 	struct broker_image image[WINDOW_MAX_DISKS];
+	bool keeps[WINDOW_MAX_DISKS];
+	int kept[WINDOW_MAX_DISKS];
 };
 
 /**
@@ -86,8 +98,40 @@ struct broker_reply {
 	struct image image;
 };
 
-void broker_answer(const struct broker *b, int sock);
-int broker_connect(int sock, uint32_t index);
-int broker_open(int sock, uint32_t index, bool name, struct image *img);
+/**
+ * struct broker_asked - what a worker has asked for by one index
+ * @serial: of the question; 0: none is out
+ * @answered: its answer has come, and nobody has taken it yet
+ * @came_ms: when
+ * @fd: descriptor or -errno
+ * @image: but for its descriptor
+ */
+struct broker_asked {
+	uint32_t serial;
+	bool answered;
+	uint64_t came_ms;
+	int fd;
+	struct image image;
+};
+
+/**
+ * struct broker_link - the worker's end, for the serving thread alone
+ * @sock: non-blocking; -1: there is no supervisor to be asked
+ * @serial: of the latest question
+ * @asked: by index
+ */
+struct broker_link {
+	int sock;
+	uint32_t serial;
+	struct broker_asked asked[BROKER_PATHS];
+};
+
+void broker_answer(struct broker *b, int sock);
+void broker_worker_died(const struct broker *b);
+
+void broker_link_init(struct broker_link *l, int sock);
+void broker_look(struct broker_link *l);
+int broker_ask(struct broker_link *l, uint32_t index, enum broker_what what,
+	       struct image *img);
 
 #endif /* RUMPK_BROKER_H */

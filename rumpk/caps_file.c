@@ -143,6 +143,10 @@ static int read_whole(const char *path, int fd, char *text, size_t *length)
 		return refuse(path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return refuse(path, "must be a regular file");
+	/* Who may write it may grant. */
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return refuse(path,
+			      "may be written by others than its owner, must be as after chmod go-w");
 	for (*length = 0; n > 0 && *length <= CAPS_FILE_MAX;
 	     *length += (size_t)n) {
 		n = read(fd, text + *length, CAPS_FILE_MAX + 1 - *length);

@@ -43,9 +43,9 @@ int cell_configure(struct cell *c, const struct options *o)
 	c->fds.record = -1;
 	c->fds.authority = -1;
 	c->fds.ledger = -1;
-	c->broker = -1;
+	broker_link_init(&c->broker, -1);
 	for (i = 0; i < WINDOW_MAX_DISKS; i++)
-		c->witness[i] = -1;
+		c->former[i] = -1;
 	c->count = o->disks;
 	err = qmp_init(&c->qmp, o->qmp, o->quit_on_reset);
 	if (err) {
@@ -178,7 +178,8 @@ static void disk_offer(struct cell *c, unsigned int i)
 
 	disk_judge_witness(c, i);
 	channel_start(&c->channel[i]);
-	rumpk_log(RUMPK_INFO, (int)i, "offered behind its fence, after %llu us",
+	rumpk_log(RUMPK_INFO, (int)i, "offered %s, after %llu us",
+		  c->disk[i].hal->lost ? "as lost" : "behind its fence",
 		  (unsigned long long)(waited / 1000));
 }
 

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "beat.h"
+#include "broker.h"
 #include "channel.h"
 #include "keeper.h"
 #include "options.h"
@@ -20,12 +21,12 @@
 
 /**
  * struct cell_device - what a disk is asked for by
- * @broker: who connects, or opens; -1: this process itself
+ * @broker: who connects, or opens; without a socket: this process itself
  * @number: of the disk, for the broker
  * @path: of its socket or image
  */
 struct cell_device {
-	int broker;
+	struct broker_link *broker;
 	unsigned int number;
 	const char *path;
 };
@@ -54,13 +55,13 @@ struct cell_notice {
  * @qmp_looked: when, in milliseconds
  * @stopped: when the guest's machine stopped to reset or to end, in milliseconds;
  *	0: it has not
- * @broker: to the supervisor, broker_connect(); -1: none
+ * @broker: to the supervisor
  * @authority: what the guest may do
  * @seen: of @authority->changes: what was taken notice of
  * @notice: of each disk, what was
  * @ledger: what outlives this process
  * @successor: a worker of this supervisor has served before
- * @witness: of each image, image_witness(), the supervisor's; -1: none
+ * @former: of each disk: connection that an earlier worker had to its device; -1: none
  * @device: of each disk
  * @disk: the disks
  * @channel: one a disk
@@ -82,13 +83,13 @@ struct cell {
 	struct qmp qmp;
 	uint64_t qmp_looked;
 	uint64_t stopped;
-	int broker;
+	struct broker_link broker;
 	const struct authority *authority;
 	uint64_t seen;
 	struct cell_notice notice[WINDOW_MAX_DISKS];
 	struct ledger *ledger;
 	bool successor;
-	int witness[WINDOW_MAX_DISKS];
+	int former[WINDOW_MAX_DISKS];
 	struct cell_device device[WINDOW_MAX_DISKS];
 	struct valve_disk disk[WINDOW_MAX_DISKS];
 	struct cell_channel channel[WINDOW_MAX_DISKS];

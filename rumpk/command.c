@@ -215,14 +215,18 @@ static void take_size(struct command_call *call, const json_t *args,
 	const json_t *value = json_object_get(args, "size");
 	const char *text = json_string_value(value);
 	const json_int_t n = json_integer_value(value);
+	char number[24] = "";
 
+	if (json_is_integer(value))
+		snprintf(number, sizeof(number), " %" JSON_INTEGER_FORMAT, n);
 	if (!value)
 		wrong(call, COMMAND_ARGUMENT, "size is missing");
 	else if (json_is_integer(value) && n > 0)
 		*bytes = (uint64_t)n;
 	else if (!text || parse_size(text, bytes) || !*bytes)
 		wrong(call, COMMAND_ARGUMENT,
-		      "size must be a number of bytes above 0, or a text as in 64M");
+		      "size%s%s%.60s: must be a number of bytes above 0, or a text as in 64M",
+		      number, text ? " " : "", text ? text : "");
 }
 
 /* Is there anything in @was that is not in @now? */

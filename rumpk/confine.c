@@ -207,11 +207,6 @@ static int allow_some(scmp_filter_ctx ctx)
 	if (!err)
 		err = seccomp_rule_add(ctx, a, SCMP_SYS(mprotect), 1,
 				       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	/* fstat() of a C library; an empty name is not to be seen from here. */
-	if (!err)
-		err = seccomp_rule_add(ctx, a, SCMP_SYS(newfstatat), 1,
-				       SCMP_A3(SCMP_CMP_MASKED_EQ,
-					       AT_EMPTY_PATH, AT_EMPTY_PATH));
 	/* The size of a block device. */
 	if (!err)
 		err = seccomp_rule_add(ctx, a, SCMP_SYS(ioctl), 1,

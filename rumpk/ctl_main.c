@@ -4,10 +4,10 @@
  * One command a run: connect, read the greeting, send it, print the answer.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +23,10 @@
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
-/* An answer may take as long as a hung worker's end; nothing takes longer. */
-#define ANSWER_MS 60000
+/* An answer may take as long as a hung worker's end; a resize alone takes longer. */
+#define TIMEOUT_S 60u
+#define TIMEOUT_MOST_S 86400u
+#define CONNECT_TRY_US 20000u
 #define ANSWER_MAX (1u << 20)
 
 static const char help[] =
@@ -47,6 +49,7 @@ static const char help[] =
 	"under way before is over; --no-drain: do not wait for that.\n"
 	"\n"
 	"  --socket PATH   control socket ($RUMPK_CONTROL)\n"
+	"  --timeout SECONDS   to wait for an answer, in all (60)\n"
 	"  --json          print the answer as JSON, one line\n"
 	"  --version       print the version\n"
 	"  --help          print this\n"
@@ -56,6 +59,8 @@ static const char help[] =
 /**
  * struct ctl - what is to be done
  * @socket: path
+ * @timeout_s: how long to wait, in all
+ * @until_ms: until when that is, in milliseconds
  * @json: print the answer as it is
  * @shrink: --shrink
  * @no_drain: --no-drain
@@ -64,6 +69,8 @@ static const char help[] =
  */
 struct ctl {
 	const char *socket;
+	unsigned int timeout_s;
+	uint64_t until_ms;
 	bool json;
 	bool shrink;
 	bool no_drain;
@@ -142,9 +149,9 @@ static void print_disks(const json_t *a)
 	{
 		char state[64];
 
-		snprintf(state, sizeof(state), "%s%s%s%s",
-			 yes(d, "read_only", "ro "),
-			 yes(d, "strict", "strict "), yes(d, "lost", "lost "),
+		snprintf(state, sizeof(state), "%s%s%s%s%s",
+			 yes(d, "read_only", "ro "), yes(d, "strict", "strict "),
+			 yes(d, "lost", "lost "), yes(d, "waiting", "waiting "),
 			 yes(d, "sync_failed", "sync-failed"));
 		printf("%-8s %-7s %16" JSON_INTEGER_FORMAT
 		       " %5" JSON_INTEGER_FORMAT "  %-22s %s\n",
@@ -242,13 +249,20 @@ static int read_words(struct ctl *ctl, const struct verb *verb, char **words,
 	return 0;
 }
 
-/* One line; up to ANSWER_MAX bytes, in up to ANSWER_MS. */
-static json_t *receive(FILE *from)
+/* One line; up to ANSWER_MAX bytes. NULL with errno EAGAIN: not in time. */
+static json_t *receive(const struct ctl *ctl, FILE *from)
 {
 	static char line[ANSWER_MAX];
-	struct pollfd p = { .fd = fileno(from), .events = POLLIN };
+	uint64_t now = now_ms();
+	uint64_t left = now < ctl->until_ms ? ctl->until_ms - now : 1;
+	const struct timeval most = {
+		.tv_sec = (time_t)(left / 1000),
+		.tv_usec = (suseconds_t)(left % 1000 * 1000),
+	};
 
-	if (poll(&p, 1, ANSWER_MS) != 1 || !fgets(line, sizeof(line), from))
+	setsockopt(fileno(from), SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
+	errno = 0;
+	if (!fgets(line, sizeof(line), from))
 		return NULL;
 	return json_loads(line, JSON_REJECT_DUPLICATES, NULL);
 }
@@ -270,6 +284,17 @@ static int send_command(int fd, const struct ctl *ctl)
 	return ret || write(fd, "\n", 1) != 1 ? -EIO : 0;
 }
 
+/* Nothing came: not in time, or never. */
+static void say_missing(const struct ctl *ctl, const char *what,
+			const char *besides)
+{
+	if (errno == EAGAIN)
+		rumpk_error("%s: no %s within %u s (--timeout)%s", ctl->socket,
+			    what, ctl->timeout_s, besides);
+	else
+		rumpk_error("%s: no %s came%s", ctl->socket, what, besides);
+}
+
 static int print_answer(const struct ctl *ctl, const struct verb *verb,
 			const json_t *answer)
 {
@@ -277,8 +302,8 @@ static int print_answer(const struct ctl *ctl, const struct verb *verb,
 	const json_t *result = json_object_get(answer, "return");
 
 	if (!error && !result) {
-		rumpk_error("%s: no answer came; what was asked for may be in force all the same",
-			    ctl->socket);
+		say_missing(ctl, "answer",
+			    "; what was asked for may be in force all the same");
 		return EXIT_FAILED;
 	}
 	if (ctl->json) {
@@ -297,18 +322,20 @@ static int print_answer(const struct ctl *ctl, const struct verb *verb,
 static int converse(int fd, const struct ctl *ctl, const struct verb *verb)
 {
 	FILE *from = fdopen(fd, "r");
-	json_t *greeting = from ? receive(from) : NULL;
+	json_t *greeting = from ? receive(ctl, from) : NULL;
 	json_t *answer = NULL;
 	int status;
 
 	if (!is_greeting(greeting)) {
-		rumpk_error("%s: %s", ctl->socket,
-			    greeting ? "no rumpk of this version serves there" :
-				       "no greeting came from there");
+		if (greeting)
+			rumpk_error("%s: no rumpk of this version serves there",
+				    ctl->socket);
+		else
+			say_missing(ctl, "greeting", "");
 		status = EXIT_USAGE;
 	} else {
 		if (!send_command(fd, ctl))
-			answer = receive(from);
+			answer = receive(ctl, from);
 		status = print_answer(ctl, verb, answer);
 	}
 	json_decref(greeting);
@@ -316,6 +343,26 @@ static int converse(int fd, const struct ctl *ctl, const struct verb *verb)
 	if (from)
 		fclose(from);
 	return fflush(stdout) ? EXIT_FAILED : status;
+}
+
+/* Where too many wait already a place is waited for. */
+static int connect_in_time(const struct ctl *ctl)
+{
+	int fd;
+
+	while ((fd = unix_connect(ctl->socket, SOCK_STREAM | SOCK_NONBLOCK)) ==
+		       -EAGAIN &&
+	       now_ms() < ctl->until_ms)
+		usleep(CONNECT_TRY_US);
+	if (fd >= 0 && fcntl(fd, F_SETFL, 0) == 0)
+		return fd;
+	if (fd == -EAGAIN)
+		rumpk_error("%s: no place among its clients within %u s (--timeout)",
+			    ctl->socket, ctl->timeout_s);
+	else
+		rumpk_error("%s: %s", ctl->socket,
+			    strerror(fd < 0 ? -fd : errno));
+	return -1;
 }
 
 static int run(struct ctl *ctl, int n, char **words)
@@ -331,16 +378,16 @@ static int run(struct ctl *ctl, int n, char **words)
 			"--socket PATH is missing, and RUMPK_CONTROL is not set");
 		return EXIT_USAGE;
 	}
-	fd = unix_connect(ctl->socket, SOCK_STREAM);
-	if (fd < 0) {
-		rumpk_error("%s: %s", ctl->socket, strerror(-fd));
+	ctl->until_ms = now_ms() + 1000ull * ctl->timeout_s;
+	fd = connect_in_time(ctl);
+	if (fd < 0)
 		return EXIT_USAGE;
-	}
 	return converse(fd, ctl, verb);
 }
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, 's' },
+	{ "timeout", required_argument, NULL, 't' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "shrink", no_argument, NULL, 'k' },
 	{ "no-drain", no_argument, NULL, 'd' },
@@ -348,6 +395,35 @@ static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
+
+static int read_timeout(struct ctl *ctl, const char *word)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(word, &end, 10);
+	if (*word < '0' || *word > '9' || *end || errno || !n ||
+	    n > TIMEOUT_MOST_S) {
+		rumpk_error("--timeout %s: must be a number of seconds from 1 to %u",
+			    word, TIMEOUT_MOST_S);
+		return -EINVAL;
+	}
+	ctl->timeout_s = (unsigned int)n;
+	return 0;
+}
+
+/* A number below 0 is no option; NULL: there is none. */
+static const char *negative_word(int argc, char **argv)
+{
+	int i;
+
+	for (i = 2; i < argc; i++)
+		if (argv[i][0] == '-' && argv[i][1] >= '0' &&
+		    argv[i][1] <= '9' && argv[i - 1][0] != '-')
+			return argv[i];
+	return NULL;
+}
 
 /* What getopt finds wrong it says itself. Return: 0, or what else was asked for. */
 static int read_options(struct ctl *ctl, int argc, char **argv)
@@ -358,6 +434,10 @@ static int read_options(struct ctl *ctl, int argc, char **argv)
 		switch (opt) {
 		case 's':
 			ctl->socket = optarg;
+			break;
+		case 't':
+			if (read_timeout(ctl, optarg))
+				return '?';
 			break;
 		case 'j':
 			ctl->json = true;
@@ -377,11 +457,20 @@ static int read_options(struct ctl *ctl, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct ctl ctl = { .socket = getenv("RUMPK_CONTROL") };
-	int other = read_options(&ctl, argc, argv);
+	struct ctl ctl = {
+		.socket = getenv("RUMPK_CONTROL"),
+		.timeout_s = TIMEOUT_S,
+	};
+	int other;
 	int status;
 
 	rumpk_log_program("rumpkctl");
+	if (negative_word(argc, argv)) {
+		rumpk_error("%s: no number is below 0; SIZE must be a number of bytes above 0, or as in 64M",
+			    negative_word(argc, argv));
+		return EXIT_USAGE;
+	}
+	other = read_options(&ctl, argc, argv);
 	signal(SIGPIPE, SIG_IGN);
 	if (other == 'h') {
 		fputs(help, stdout);

@@ -50,7 +50,10 @@ static int open_late(void *arg, bool name, struct image *img)
 {
 	const struct cell_device *device = arg;
 
-	return broker_open(device->broker, device->number, name, img);
+	int fd = broker_ask(device->broker, device->number,
+			    name ? BROKER_OPEN_OR_NAME : BROKER_OPEN, img);
+
+	return fd < 0 ? fd : 0;
 }
 
 static struct hal *open_file(struct cell *c, const struct disk_options *d,
@@ -58,7 +61,7 @@ static struct hal *open_file(struct cell *c, const struct disk_options *d,
 {
 	const struct ledger_disk *known = &c->ledger->disk[n];
 	struct hal_file_former former = {
-		.known = c->witness[n],
+		.known = keeper_witness(&c->fds, n),
 		.capacity = known->capacity,
 		.lost = known->lost,
 		.open = open_late,
@@ -84,20 +87,26 @@ static int connect_device(void *arg)
 {
 	const struct cell_device *device = arg;
 
-	if (device->broker >= 0)
-		return broker_connect(device->broker, device->number);
+	if (device->broker->sock >= 0)
+		return broker_ask(device->broker, device->number,
+				  BROKER_CONNECT, NULL);
 	return unix_connect(device->path, SOCK_STREAM | SOCK_NONBLOCK);
 }
 
 static bool may_zero_copy(const struct cell *c, const struct disk_options *d)
 {
-	return c->ram.base && d->data != DISK_BOUNCE && (d->rights & CSPACE_DMA);
+	return c->ram.base && options_lend(d);
 }
 
-static void former_device(const struct ledger_disk *known,
+/* The connection is the driver's from now on. */
+static void former_device(struct cell *c, unsigned int n,
 			  struct hal_virtio_former *former)
 {
+	const struct ledger_disk *known = &c->ledger->disk[n];
+
 	memset(former, 0, sizeof(*former));
+	former->sock = c->former[n];
+	c->former[n] = -1;
 	former->limits = known->limits;
 	former->limits.capacity = known->capacity;
 	former->lost = known->lost;
@@ -134,7 +143,7 @@ static struct hal *open_vhost(struct cell *c, const struct disk_options *d,
 			(struct hal_virtio_region){ c->ram.fd, c->ram.base,
 						    c->ram.length, true };
 	if (c->successor) {
-		former_device(&c->ledger->disk[n], &former);
+		former_device(c, n, &former);
 		opt.former = &former;
 	}
 	if (!again || d->fence || c->successor)
@@ -148,7 +157,7 @@ static struct hal *open_disk(struct cell *c, const struct disk_options *d,
 			     unsigned int n, unsigned int *mem, bool again,
 			     const uint8_t uuid[16])
 {
-	c->device[n].broker = c->broker;
+	c->device[n].broker = &c->broker;
 	c->device[n].number = n;
 	c->device[n].path = d->path;
 	if (d->vhost)
@@ -278,8 +287,10 @@ static void know_disk(struct cell *c, unsigned int i,
 /* What the witness was not told of yet; each time is once. */
 static int witness_error(const struct cell *c, unsigned int i)
 {
-	if (c->witness[i] < 0 || sync_file_range(c->witness[i], NOWHERE, 1,
-						 SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
+	int fd = keeper_witness(&c->fds, i);
+
+	if (fd < 0 ||
+	    sync_file_range(fd, NOWHERE, 1, SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
 		return 0;
 	return errno == EIO || errno == ENOSPC ? errno : 0;
 }
@@ -301,8 +312,8 @@ void disk_forget_witness(struct cell *c, unsigned int i)
  *
  * The kernel tells each open file description once that writing back has failed. A
  * worker that dies may have been told; its successor's description is newer than
- * the failure, and is not. The witness has lived all the time, and is asked in a way
- * that writes nothing and waits for nothing.
+ * the failure, and is not. The witness has lived all the time, in the keeper, and
+ * is asked in a way that writes nothing and waits for nothing.
  */
 void disk_judge_witness(struct cell *c, unsigned int i)
 {

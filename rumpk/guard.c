@@ -131,13 +131,16 @@ void guard_guest_left(struct cell *c)
  */
 int guard_again(struct cell *c)
 {
-	struct pollfd p = { .fd = c->qmp.event_fd, .events = POLLIN };
+	struct pollfd p[] = {
+		{ .fd = c->qmp.event_fd, .events = POLLIN },
+		{ .fd = c->broker.sock, .events = POLLIN },
+	};
 	uint32_t lost;
 
 	qmp_guest_came(&c->qmp);
 	qmp_look(&c->qmp, now_ms(), true);
 	while (c->qmp.verdict == QMP_PENDING) {
-		poll(&p, 1, LOOK_MS);
+		poll(p, ARRAY_SIZE(p), LOOK_MS);
 		qmp_look(&c->qmp, now_ms(), true);
 	}
 	lost = c->ledger->zero_copy & ~zero_copy_disks(c);

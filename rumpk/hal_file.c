@@ -66,6 +66,8 @@ enum step {
  * @since: when it began to wait, in milliseconds
  * @next_try: not to be tried before
  * @next_name: holder not to be named before
+ * @asking: @former.open() has no answer yet
+ * @naming: it was asked for who holds the lock as well
  * @path: for messages
  * @ring: valid when @has_ring
  * @has_ring: io_uring may be used
@@ -80,6 +82,8 @@ struct hal_file {
 	uint64_t since;
 	uint64_t next_try;
 	uint64_t next_name;
+	bool asking;
+	bool naming;
 	char *path;
 	struct io_uring ring;
 	bool has_ring;
@@ -407,17 +411,19 @@ static void file_try(struct hal_file *f)
 	bool name = !eager && now >= f->next_name;
 	int err;
 
-	if (now < f->next_try)
+	if (now < f->next_try && !f->asking)
 		return;
-	err = file_open_late(f, name);
-	if (name)
+	if (!f->asking)
+		f->naming = name;
+	err = file_open_late(f, f->naming);
+	f->asking = err == -EINPROGRESS;
+	f->hal.polled = eager;
+	if (f->asking)
+		return;
+	if (f->naming)
 		f->next_name = now + LOCK_NAME_MS;
 	f->next_try = now + (eager ? LOCK_TRY_MS : LOCK_PATIENT_MS);
-	f->hal.polled = eager;
-	/* Of the other disks' time, a supervisor that does not answer gets a tenth. */
-	if (err == -ETIMEDOUT)
-		f->next_try = now + 10 * (now_ms() - now);
-	if (err == -EBUSY || err == -ETIMEDOUT)
+	if (err == -EBUSY)
 		return;
 	if (err)
 		rumpk_error("disk %s: its requests fail until it is reopened",
@@ -425,11 +431,15 @@ static void file_try(struct hal_file *f)
 	file_set_lost(f, err != 0);
 }
 
+/* Once for each time that an operator asks: until it is answered. */
 static void file_reopen(struct hal *hal)
 {
 	struct hal_file *f = container_of(hal, struct hal_file, hal);
 	int err = hal->lost ? file_open_late(f, true) : 0;
 
+	f->asking = err == -EINPROGRESS;
+	if (f->asking)
+		return;
 	if (err)
 		rumpk_error("disk %s: not reopened: %s", f->path, strerror(-err));
 	else if (hal->lost)
@@ -446,6 +456,8 @@ static unsigned int file_poll(struct hal *hal)
 
 	if (hal->waiting)
 		file_try(f);
+	else if (f->asking)
+		file_reopen(hal);
 	if (!f->has_ring)
 		return 0;
 	while (io_uring_peek_cqe(&f->ring, &cqe) == 0) {

@@ -31,17 +31,21 @@ struct hal_virtio_region {
  * @limits: its limits
  * @id: its name for itself
  * @lost: its disk was lost, and stays so until it is reopened
+ * @sock: connection to it, the driver's from then on: what it may still do with lent
+ *	buffers is over when it has closed its end; -1: nobody knows when it is
  */
 struct hal_virtio_former {
 	struct virtio_blk_limits limits;
 	char id[VIRTIO_BLK_ID_BYTES + 1];
 	bool lost;
+	int sock;
 };
 
 /**
  * struct hal_virtio_options - what the driver is handed
  * @connect: makes a connection to the device, or to its successor, and does not
- *	wait for it: a descriptor, the driver's from then on, or -errno
+ *	wait for it: a descriptor, the driver's from then on, or -errno; -EINPROGRESS:
+ *	it is to be called again
  * @arg: for @connect
  * @name: for messages, and part of the disk's identity
  * @read_only: write nothing, whatever the device allows

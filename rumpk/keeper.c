@@ -108,6 +108,7 @@ static void keeper_on_rumpk(struct keeper *k, short events)
 static unsigned int keeper_gather(const struct keeper_fds *f, int *fds)
 {
 	unsigned int n = 0;
+	unsigned int i;
 
 	fds[n++] = f->window;
 	fds[n++] = f->record;
@@ -118,7 +119,11 @@ static unsigned int keeper_gather(const struct keeper_fds *f, int *fds)
 	memcpy(fds + n, f->guest, f->nguest * sizeof(int));
 	n += f->nguest;
 	memcpy(fds + n, f->mem, f->nmem * sizeof(int));
-	return n + f->nmem;
+	n += f->nmem;
+	for (i = 0; i < KEEPER_MAX_DISKS; i++)
+		if (keeper_witness(f, i) >= 0)
+			fds[n++] = f->witness[i];
+	return n;
 }
 
 static void keeper_welcome(struct keeper *k, int fd, pid_t pid)
@@ -130,6 +135,7 @@ static void keeper_welcome(struct keeper *k, int fd, pid_t pid)
 		.nhost = f->nhost,
 		.nguest = f->nguest,
 		.nmem = f->nmem,
+		.witnesses = f->witnesses,
 		.guest = k->guest.fd >= 0,
 	};
 	int fds[UNIX_MAX_FDS];
@@ -190,7 +196,7 @@ static void keeper_round(struct keeper *k)
 }
 
 /*
- * Let go of everything else: an image held here would outlive its lock, and a
+ * Let go of everything else: an image's lock held here would outlive its holder, and a
  * pipe that somebody reads until its end would never end.
  */
 static void keeper_shed(struct keeper *k)

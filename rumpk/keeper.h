@@ -12,6 +12,7 @@
 #define RUMPK_KEEPER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "ivshmem.h"
@@ -36,6 +37,9 @@
  * @host: eventfds
  * @guest: eventfds
  * @mem: memfds, in the order of the disks
+ * @witnesses: disks that have a witness, one bit each
+ * @witness: by disk: description of its image, image_witness(): the kernel tells it of
+ *	an error that all who served were told of, and died
  */
 struct keeper_fds {
 	int window;
@@ -48,6 +52,8 @@ struct keeper_fds {
 	int host[IVSHMEM_MAX_VECTORS];
 	int guest[IVSHMEM_MAX_VECTORS];
 	int mem[KEEPER_MAX_DISKS];
+	uint32_t witnesses;
+	int witness[KEEPER_MAX_DISKS];
 };
 
 /**
@@ -76,11 +82,24 @@ struct keeper_spec {
 	unsigned int nunlink;
 };
 
+/**
+ * keeper_witness - a disk's witness
+ * @f: what is held
+ * @disk: number of the disk
+ *
+ * Return: descriptor; -1: it has none.
+ */
+static inline int keeper_witness(const struct keeper_fds *f, unsigned int disk)
+{
+	return f->witnesses & 1u << disk ? f->witness[disk] : -1;
+}
+
 int keeper_spawn(const struct keeper_spec *spec, struct keeper_link *link);
 int keeper_attach(const char *path, struct keeper_link *link,
 		  struct keeper_fds *fds, pid_t *holder);
 int keeper_events(struct keeper_link *link, unsigned int *events);
 void keeper_leave(struct keeper_link *link);
+void keeper_drop_witness(struct keeper_fds *fds, unsigned int disk);
 void keeper_close_fds(struct keeper_fds *fds);
 
 #endif /* RUMPK_KEEPER_H */

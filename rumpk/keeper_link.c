@@ -30,10 +30,16 @@ static void close_all(const int *fds, unsigned int n)
 static int keeper_unpack(const struct keeper_hello *hello, const int *fds,
 			 unsigned int nfds, struct keeper_fds *f)
 {
+	unsigned int witnesses =
+		(unsigned int)__builtin_popcount(hello->witnesses);
+	unsigned int i;
+
 	if (hello->nhost > IVSHMEM_MAX_VECTORS ||
 	    hello->nguest > IVSHMEM_MAX_VECTORS ||
 	    hello->nmem > KEEPER_MAX_DISKS ||
-	    nfds != KEEPER_MEMORIES + hello->nhost + hello->nguest + hello->nmem)
+	    hello->witnesses >> KEEPER_MAX_DISKS ||
+	    nfds != KEEPER_MEMORIES + hello->nhost + hello->nguest +
+			    hello->nmem + witnesses)
 		return -EPROTO;
 	f->window = fds[0];
 	f->record = fds[1];
@@ -48,6 +54,11 @@ static int keeper_unpack(const struct keeper_hello *hello, const int *fds,
 	memcpy(f->guest, fds, f->nguest * sizeof(int));
 	fds += f->nguest;
 	memcpy(f->mem, fds, f->nmem * sizeof(int));
+	fds += f->nmem;
+	f->witnesses = hello->witnesses;
+	for (i = 0; i < KEEPER_MAX_DISKS; i++)
+		if (f->witnesses & 1u << i)
+			f->witness[i] = *fds++;
 	return 0;
 }
 
@@ -161,11 +172,25 @@ void keeper_leave(struct keeper_link *link)
 }
 
 /**
+ * keeper_drop_witness - close a disk's witness
+ * @fds: descriptors
+ * @disk: number of the disk
+ */
+void keeper_drop_witness(struct keeper_fds *fds, unsigned int disk)
+{
+	if (keeper_witness(fds, disk) >= 0)
+		close_fd(&fds->witness[disk]);
+	fds->witnesses &= ~(1u << disk);
+}
+
+/**
  * keeper_close_fds - close all descriptors
  * @fds: descriptors
  */
 void keeper_close_fds(struct keeper_fds *fds)
 {
+	unsigned int i;
+
 	close_fd(&fds->window);
 	close_fd(&fds->record);
 	close_fd(&fds->authority);
@@ -173,6 +198,8 @@ void keeper_close_fds(struct keeper_fds *fds)
 	close_all(fds->host, fds->nhost);
 	close_all(fds->guest, fds->nguest);
 	close_all(fds->mem, fds->nmem);
+	for (i = 0; i < KEEPER_MAX_DISKS; i++)
+		keeper_drop_witness(fds, i);
 	fds->nhost = 0;
 	fds->nguest = 0;
 	fds->nmem = 0;

@@ -11,7 +11,7 @@
 
 #define KEEPER_MAGIC 0x4b504d52u
 /* To be changed with the greeting, or what the memories in it hold. */
-#define KEEPER_VERSION 2u
+#define KEEPER_VERSION 3u
 /* Window, record, authority, ledger. */
 #define KEEPER_MEMORIES 4u
 
@@ -22,7 +22,8 @@
  * @holder: not 0: refused, this process is attached
  * @nhost: descriptors that follow the memories: doorbells of the host,
  * @nguest: doorbells of the guest,
- * @nmem: memory disks
+ * @nmem: memory disks,
+ * @witnesses: one of each disk whose bit is set
  * @guest: a QEMU is attached
  */
 struct keeper_hello {
@@ -32,6 +33,7 @@ struct keeper_hello {
 	uint32_t nhost;
 	uint32_t nguest;
 	uint32_t nmem;
+	uint32_t witnesses;
 	uint32_t guest;
 };
 

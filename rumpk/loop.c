@@ -32,6 +32,7 @@ enum {
 	TAG_SIGNAL,
 	TAG_KEEPER,
 	TAG_QMP,
+	TAG_BROKER,
 	TAG_CHANNEL,
 	TAG_DISK = TAG_CHANNEL + WINDOW_MAX_DISKS,
 };
@@ -66,6 +67,8 @@ static int loop_add_all(struct cell *c)
 		err = loop_add(c, c->link.fd, TAG_KEEPER);
 	if (!err && c->qmp.event_fd >= 0)
 		err = loop_add(c, c->qmp.event_fd, TAG_QMP);
+	if (!err && c->broker.sock >= 0)
+		err = loop_add(c, c->broker.sock, TAG_BROKER);
 	for (i = 0; i < c->count && !err; i++) {
 		int fd = c->disk[i].hal->event_fd;
 
@@ -190,6 +193,13 @@ static void on_bell(struct cell *c, unsigned int i)
 		bell_listen(c, i, false);
 }
 
+/* Who has asked asks again in this round. */
+static void on_broker(struct cell *c)
+{
+	broker_look(&c->broker);
+	c->qmp_looked = 0;
+}
+
 static void loop_event(struct cell *c, uint32_t tag)
 {
 	if (tag == TAG_SIGNAL)
@@ -198,6 +208,8 @@ static void loop_event(struct cell *c, uint32_t tag)
 		on_keeper(c);
 	else if (tag == TAG_QMP)
 		c->qmp_looked = 0;
+	else if (tag == TAG_BROKER)
+		on_broker(c);
 	else if (tag >= TAG_CHANNEL && tag < TAG_DISK)
 		on_bell(c, tag - TAG_CHANNEL);
 }

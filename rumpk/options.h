@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cspace.h"
 #include "log.h"
 #include "ram.h"
 
@@ -113,6 +114,17 @@ struct options {
 	struct disk_options disk[OPTIONS_MAX_DISKS];
 	unsigned int disks;
 };
+
+/**
+ * options_lend - may the guest's RAM be lent for a disk, where there is any to be had
+ * @d: disk
+ *
+ * Return: whether it may.
+ */
+static inline bool options_lend(const struct disk_options *d)
+{
+	return d->data != DISK_BOUNCE && (d->rights & CSPACE_DMA);
+}
 
 int options_parse(struct options *o, int argc, char **argv);
 void options_free(struct options *o);

@@ -269,10 +269,14 @@ static void qmp_connect(struct qmp *q)
 	bool soon = q->verdict == QMP_PENDING;
 	struct epoll_event ev = { .events = EPOLLIN };
 
-	if (q->broker >= 0)
-		q->sock = broker_connect(q->broker, BROKER_QMP);
+	if (q->broker)
+		q->sock = broker_ask(q->broker, BROKER_QMP, BROKER_CONNECT, NULL);
 	else
 		q->sock = unix_connect(q->path, SOCK_STREAM | SOCK_NONBLOCK);
+	if (q->sock == -EINPROGRESS) {
+		q->sock = -1;
+		return;
+	}
 	if (q->sock >= 0 &&
 	    epoll_ctl(q->event_fd, EPOLL_CTL_ADD, q->sock, &ev) < 0)
 		close_fd(&q->sock);
@@ -373,7 +377,6 @@ void qmp_guest_left(struct qmp *q)
 int qmp_init(struct qmp *q, const char *path, bool quit_on_reset)
 {
 	q->sock = -1;
-	q->broker = -1;
 	q->event_fd = -1;
 	if (!path)
 		return 0;

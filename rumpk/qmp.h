@@ -58,7 +58,7 @@ enum qmp_phase {
 /**
  * struct qmp - the guard of a cell
  * @path: of the monitor's socket; NULL: there is no guard
- * @broker: who connects (broker.h); -1: this process itself
+ * @broker: who connects; NULL: this process itself
  * @quit_on_reset: a reset of the guest ends QEMU
  * @event_fd: readable when qmp_look() has something to do
  * @verdict: &enum qmp_verdict
@@ -78,7 +78,7 @@ enum qmp_phase {
  */
 struct qmp {
 	const char *path;
-	int broker;
+	struct broker_link *broker;
 	bool quit_on_reset;
 	int event_fd;
 	enum qmp_verdict verdict;

@@ -42,7 +42,6 @@
  * @inherited: descriptors that this process was started with
  * @ninherited: of them
  * @broker: what workers may ask for
- * @witness: of each image, image_witness(); -1: none
  */
 struct service {
 	const struct options *o;
@@ -58,7 +57,6 @@ struct service {
 	int inherited[WORKER_MAX_INHERITED];
 	unsigned int ninherited;
 	struct broker broker;
-	int witness[WINDOW_MAX_DISKS];
 };
 
 static int make_bells(int *fds, unsigned int n, unsigned int *made)
@@ -266,18 +264,31 @@ static void say_ready(struct service *s)
 	close_ready_fd(s);
 }
 
-/* Whether each is an image at all is for the first worker to find and to say. */
+static int find_witness(struct service *s, unsigned int n)
+{
+	const struct disk_options *d = &s->o->disk[n];
+	int fd = keeper_witness(&s->fds, n);
+
+	if (fd >= 0 || !d->path || d->vhost)
+		return fd;
+	fd = image_witness(d->path);
+	if (fd < 0)
+		return -1;
+	s->fds.witness[n] = fd;
+	s->fds.witnesses |= 1u << n;
+	return fd;
+}
+
+/*
+ * The keeper's, when it has one: that has seen more. Whether each is an image at all is
+ * for the first worker to find and to say.
+ */
 static void open_witnesses(struct service *s)
 {
 	unsigned int i;
 
-	for (i = 0; i < s->o->disks; i++) {
-		const struct disk_options *d = &s->o->disk[i];
-
-		s->witness[i] = d->path && !d->vhost ? image_witness(d->path) :
-						       -1;
-		s->broker.image[i].known = s->witness[i];
-	}
+	for (i = 0; i < s->o->disks; i++)
+		s->broker.image[i].known = find_witness(s, i);
 }
 
 /* The images are what the first worker has opened, whatever becomes of their names. */
@@ -286,12 +297,13 @@ static void judge_witnesses(struct service *s)
 	unsigned int i;
 
 	for (i = 0; i < s->o->disks; i++) {
-		if (s->witness[i] < 0 ||
-		    image_is(s->witness[i], s->record->disk[i].uuid))
+		int fd = keeper_witness(&s->fds, i);
+
+		if (fd < 0 || image_is(fd, s->record->disk[i].uuid))
 			continue;
 		rumpk_warn("disk %s: was replaced just now, its workers will look for it by its name",
 			   s->o->disk[i].path);
-		close_fd(&s->witness[i]);
+		keeper_drop_witness(&s->fds, i);
 		s->broker.image[i].known = -1;
 	}
 }
@@ -300,10 +312,10 @@ static void judge_witnesses(struct service *s)
 static int served(void *arg)
 {
 	struct service *s = arg;
-	int status = s->again ? 0 : start_keeper(s);
+	int status;
 
 	judge_witnesses(s);
-
+	status = s->again ? 0 : start_keeper(s);
 	if (!status)
 		status = write_pid(s);
 	place_release(&s->place);
@@ -322,15 +334,18 @@ static void let_workers_ask(struct service *s)
 	for (i = 0; i < s->o->disks; i++) {
 		const struct disk_options *d = &s->o->disk[i];
 
-		if (d->vhost)
+		if (d->vhost) {
 			s->broker.path[i] = d->path;
-		else
+			s->broker.keeps[i] = s->o->ram && !d->fence &&
+					     options_lend(d);
+		} else {
 			s->broker.image[i] = (struct broker_image){
 				.path = d->path,
 				.known = -1,
 				.read_only = d->read_only,
 				.block = d->block,
 			};
+		}
 	}
 	s->broker.path[BROKER_QMP] = s->o->qmp;
 }
@@ -379,7 +394,7 @@ static int supervise(struct service *s)
 		.fds = &s->fds,
 		.inherited = s->inherited,
 		.ninherited = s->ninherited,
-		.witness = s->witness,
+		.former = s->broker.kept,
 		.again = s->again,
 	};
 	const struct supervisor_plan plan = {
@@ -434,7 +449,7 @@ static void release(struct service *s)
 	keeper_leave(&s->link);
 	keeper_close_fds(&s->fds);
 	for (i = 0; i < WINDOW_MAX_DISKS; i++)
-		close_fd(&s->witness[i]);
+		close_fd(&s->broker.kept[i]);
 }
 
 static int serve(const struct options *o)
@@ -454,7 +469,7 @@ static int serve(const struct options *o)
 	int status;
 
 	for (i = 0; i < WINDOW_MAX_DISKS; i++)
-		s.witness[i] = -1;
+		s.broker.kept[i] = -1;
 	s.ninherited = open_descriptors(s.inherited, WORKER_MAX_INHERITED);
 	status = prepare(&s);
 

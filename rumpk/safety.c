@@ -254,6 +254,26 @@ static uint64_t max_u64(uint64_t x, uint64_t y)
 	return x > y ? x : y;
 }
 
+static void tell_narrowed(const struct authority *a, unsigned int n,
+			  const struct cspace_cap *held)
+{
+	const struct disk_options was = {
+		.rights = held->rights,
+		.first = held->first,
+		.last = held->last,
+	};
+	struct disk_options now = { .rights = 0 };
+	char text[2][PARSE_CAP_BYTES];
+
+	safety_held(a, n, &now);
+	format_cap(&was, text[0], sizeof(text[0]));
+	format_cap(&now, text[1], sizeof(text[1]));
+	if (strcmp(text[0], text[1]) != 0)
+		rumpk_log(RUMPK_INFO, (int)n,
+			  "started again with less: capability now %s, before %s",
+			  text[1], text[0]);
+}
+
 /* What a guest holds already is at most narrowed by a command line. */
 static void grant_again(struct authority *a, unsigned int n,
 			const struct disk_options *d)
@@ -275,6 +295,7 @@ static void grant_again(struct authority *a, unsigned int n,
 			  "holds less than it is to have, and a restart gives no more");
 	if (cspace_narrow(&a->cspace, n, d->rights & held.rights, first, last))
 		cspace_revoke(&a->cspace, n);
+	tell_narrowed(a, n, &held);
 }
 
 /**

@@ -28,6 +28,9 @@
 #define QUICK_FREE 5u
 #define BACKOFF_FIRST_MS 10u
 #define BACKOFF_MOST_MS 1000u
+/* A worker's questions may take this part of the time, with what each costs besides. */
+#define BROKER_SHARE 4u
+#define ANSWER_NS 20000u
 
 enum {
 	TAG_SIGNAL,
@@ -57,6 +60,8 @@ enum {
  * @seen: progress at the last tick
  * @still: ticks without progress
  * @killed: the worker has been killed
+ * @asked_ns: time that the worker's questions have taken since the last tick
+ * @deaf: they are not listened to until the next one
  * @served: a worker has served
  * @guest: a QEMU is attached
  * @stopping: no further worker
@@ -82,6 +87,8 @@ struct supervisor {
 	uint64_t seen;
 	unsigned int still;
 	bool killed;
+	uint64_t asked_ns;
+	bool deaf;
 	bool served;
 	bool guest;
 	bool stopping;
@@ -195,6 +202,8 @@ static void start_worker(struct supervisor *s)
 	s->seen = 0;
 	s->still = 0;
 	s->killed = false;
+	s->asked_ns = 0;
+	s->deaf = false;
 	err = fork_worker(s);
 	if (err) {
 		rumpk_error("cannot start a worker: %s", strerror(-err));
@@ -262,6 +271,7 @@ static void reap(struct supervisor *s)
 	s->died_ns = now_ns();
 	s->left = safety_load(s->plan->ledger);
 	safety_keep_latches(s->plan->authority, s->plan->ledger);
+	broker_worker_died(s->plan->broker);
 	if (s->done)
 		;
 	else if (s->stopping || !s->served)
@@ -404,17 +414,38 @@ static void on_worker(struct supervisor *s)
 	uint32_t word;
 	ssize_t n = recv(s->link, &word, sizeof(word), MSG_DONTWAIT);
 
-	if (n == sizeof(word) && word == WORKER_SERVES) {
-		if (!s->served)
-			on_first(s);
-		else
-			tell_restart(s);
-		pass_on_missed(s);
+	/* It has one word to say. Its end is seen by SIGCHLD. */
+	epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->link, NULL);
+	if (n != sizeof(word) || word != WORKER_SERVES)
 		return;
-	}
-	/* Its end is seen by SIGCHLD; this would be readable until then. */
-	if (n <= 0)
-		epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->link, NULL);
+	if (!s->served)
+		on_first(s);
+	else
+		tell_restart(s);
+	pass_on_missed(s);
+}
+
+/*
+ * A worker in good order asks now and then. One that was taken over may ask on and on:
+ * it is answered for a share of the time alone, and heard again at the next tick.
+ */
+static void on_broker(struct supervisor *s)
+{
+	uint64_t begun = now_ns();
+
+	broker_answer(s->plan->broker, s->broker);
+	s->asked_ns += now_ns() - begun + ANSWER_NS;
+	if (s->asked_ns < TICK_MS * 1000000ull / BROKER_SHARE)
+		return;
+	s->deaf = true;
+	epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->broker, NULL);
+}
+
+static void hear_again(struct supervisor *s)
+{
+	s->asked_ns = 0;
+	if (s->deaf)
+		s->deaf = watch(s, s->broker, TAG_BROKER) != 0;
 }
 
 /* What moves while a worker does what it is about. */
@@ -460,6 +491,7 @@ static void on_time(struct supervisor *s)
 		start_worker(s);
 	if (s->worker > 0 && now - s->ticks_ms >= TICK_MS) {
 		s->ticks_ms = now;
+		hear_again(s);
 		tick(s);
 	}
 }
@@ -504,7 +536,7 @@ static void event(struct supervisor *s, uint32_t tag)
 	else if (tag == TAG_WORKER && s->link >= 0)
 		on_worker(s);
 	else if (tag == TAG_BROKER && s->broker >= 0)
-		broker_answer(s->plan->broker, s->broker);
+		on_broker(s);
 }
 
 static int block_signals(void)

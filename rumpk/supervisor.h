@@ -70,7 +70,7 @@ struct supervisor_plan {
 	void (*reload)(void *arg);
 	void *reload_arg;
 	struct keeper_link *link;
-	const struct broker *broker;
+	struct broker *broker;
 	struct authority *authority;
 	struct ledger *ledger;
 	struct control *control;

@@ -217,9 +217,13 @@ int vhost_user_open(struct vhost_user *vu, int sock, unsigned int timeout_ms)
 /**
  * vhost_user_close - end the connection
  * @vu: connection
+ *
+ * The supervisor may hold a copy: to close this one alone would not do. Its other half
+ * stays open, by which the device's end of it is seen.
  */
 void vhost_user_close(struct vhost_user *vu)
 {
+	shutdown(vu->sock, SHUT_WR);
 	close_fd(&vu->backend);
 	close_fd(&vu->sock);
 }

@@ -162,6 +162,8 @@ static json_t *disk_of(const struct control_cell *cell, unsigned int n)
 	json_object_set_new(object, "strict", json_boolean(d->strict));
 	json_object_set_new(object, "fence", json_boolean(d->fence));
 	json_object_set_new(object, "lost", json_boolean(cell->l->disk[n].lost));
+	json_object_set_new(object, "waiting",
+			    json_boolean(account->state == ION_HOST_DOWN));
 	json_object_set_new(object, "sync_failed",
 			    json_boolean(safety_latched(cell->a, cell->l, n)));
 	return object;

@@ -167,6 +167,7 @@ struct vio_attempt {
  * @until: as long as that, in milliseconds
  * @proved: the device has answered since it came, or had nothing to answer
  * @next_try: when to look for one again
+ * @reopening: an operator has asked for it, and @connect has no answer yet
  * @last_error: what became of the last try
  * @attempt: device that is being set up
  */
@@ -192,6 +193,7 @@ struct hal_virtio {
 	uint64_t until;
 	bool proved;
 	uint64_t next_try;
+	bool reopening;
 	const char *last_error;
 	struct vio_attempt attempt;
 };

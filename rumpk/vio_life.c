@@ -25,7 +25,8 @@
  *
  * A device that an earlier process had (@waiting) may use lent buffers too, of requests
  * that this one knows nothing of: the disk is not offered to its guest before there
- * is a successor of it.
+ * is a successor of it by the fence, or it has closed the connection that it had with
+ * that process (@former, broker.h). Without that connection an operator's word is needed.
  *
  * Away and down, one attempt at a time sets up a device, in a thread, since a
  * device that is slow to answer must delay no other disk.
@@ -47,6 +48,8 @@
 #include "util.h"
 
 #define TRY_MS 100u
+#define CONNECT_MS 1000u
+#define CONNECT_TRY_US 100u
 
 static struct hal_virtio *to_vio(struct hal *hal)
 {
@@ -107,12 +110,12 @@ static bool has_closed(int sock)
  * Only its end is of interest: what it may still say, on and on, is not read, and
  * makes no event.
  */
-static void keep_former(struct hal_virtio *v, struct vio_device *d)
+static void keep_former(struct hal_virtio *v, int *sock)
 {
 	struct epoll_event ev = { .events = EPOLLRDHUP };
 
-	v->former = d->vu.sock;
-	d->vu.sock = -1;
+	v->former = *sock;
+	*sock = -1;
 	shutdown(v->former, SHUT_WR);
 	/* Without an event it is found by the next look of any other cause. */
 	epoll_ctl(v->hal.event_fd, EPOLL_CTL_ADD, v->former, &ev);
@@ -128,7 +131,7 @@ static void drop_device(struct hal_virtio *v)
 	v->dev = NULL;
 	vio_count(v);
 	unwatch_device(v, d);
-	keep_former(v, d);
+	keep_former(v, &d->vu.sock);
 	vio_device_free(d);
 }
 
@@ -137,7 +140,7 @@ static void fail_waiting(struct hal_virtio *v)
 {
 	bool closed = v->former < 0 || has_closed(v->former);
 
-	if (!vio_end_waiting(v, closed))
+	if (!vio_end_waiting(v, closed) && (closed || !v->hal.waiting))
 		forget_former(v);
 }
 
@@ -149,7 +152,15 @@ static void look_at_former(struct hal_virtio *v)
 	if (v->former < 0 || !has_closed(v->former))
 		return;
 	forget_former(v);
-	if (!v->hal.lost || !n)
+	if (!v->hal.lost)
+		return;
+	if (v->hal.waiting) {
+		rumpk_info("disk %s: the device has closed the connection of the worker before",
+			   v->name);
+		v->hal.waiting = false;
+		v->hal.changed = true;
+	}
+	if (!n)
 		return;
 	rumpk_info("disk %s: the device has closed its connection, %u requests into the guest's memory end",
 		   v->name, n);
@@ -165,7 +176,7 @@ static void *attempt_main(void *arg)
 	return NULL;
 }
 
-/* 0 when a device is being set up. */
+/* 0 when a device is being set up; -EINPROGRESS: call it again. */
 static int attempt_begin(struct hal_virtio *v)
 {
 	struct vio_attempt *a = &v->attempt;
@@ -334,9 +345,18 @@ static void look_for_successor(struct hal_virtio *v)
 	} else if (!v->attempt.dev && now >= v->next_try) {
 		int err = attempt_begin(v);
 
-		if (err)
+		if (err && err != -EINPROGRESS)
 			not_adopted(v, -EAGAIN, strerror(-err));
 	}
+}
+
+static void begin_reopen(struct hal_virtio *v)
+{
+	int err = attempt_begin(v);
+
+	v->reopening = err == -EINPROGRESS;
+	if (err && !v->reopening)
+		not_adopted(v, err, strerror(-err));
 }
 
 /**
@@ -354,6 +374,8 @@ bool vio_live(struct hal_virtio *v)
 		conclude(v);
 	if (v->away)
 		look_for_successor(v);
+	else if (v->reopening)
+		begin_reopen(v);
 	return v->dev;
 }
 
@@ -364,19 +386,16 @@ bool vio_live(struct hal_virtio *v)
 void vio_reopen(struct hal *hal)
 {
 	struct hal_virtio *v = to_vio(hal);
-	int err;
 
-	if (!hal->lost || v->attempt.dev)
+	if (!hal->lost || v->attempt.dev || v->reopening)
 		return;
 	look_at_former(v);
-	if (v->busy) {
-		rumpk_error("disk %s: not reopened: the device before it has not closed its connection, and may still use the memory of %u requests",
-			    v->name, v->busy);
+	if (v->busy || v->former >= 0) {
+		rumpk_error("disk %s: not reopened: the device before it has not closed its connection, and may still use the guest's memory",
+			    v->name);
 		return;
 	}
-	err = attempt_begin(v);
-	if (err)
-		not_adopted(v, err, strerror(-err));
+	begin_reopen(v);
 }
 
 static uint64_t fnv1a(uint64_t hash, const void *data, size_t length)
@@ -439,10 +458,21 @@ static struct hal_virtio *vio_alloc(const struct hal_virtio_options *opt)
 	return NULL;
 }
 
+/* Nothing is served yet that would have to wait meanwhile. */
+static int connect_first(struct hal_virtio *v)
+{
+	uint64_t until = now_ms() + CONNECT_MS;
+	int sock;
+
+	while ((sock = v->connect(v->arg)) == -EINPROGRESS && now_ms() < until)
+		usleep(CONNECT_TRY_US);
+	return sock == -EINPROGRESS ? -ETIMEDOUT : sock;
+}
+
 /* One try; negative with @why when there is no device afterwards. */
 static int first_device(struct hal_virtio *v, const char **why)
 {
-	int err = v->connect(v->arg);
+	int err = connect_first(v);
 	struct vio_device *d;
 
 	if (err < 0) {
@@ -492,7 +522,19 @@ static void take_over(struct hal_virtio *v, const struct hal_virtio_former *form
 	}
 	rumpk_error("disk %s: the device may still do what it was asked for before; its requests fail until it is reopened",
 		    v->name);
+	if (former->sock >= 0) {
+		int sock = former->sock;
+
+		keep_former(v, &sock);
+	}
 	go_down(v);
+	look_at_former(v);
+	if (v->hal.waiting)
+		rumpk_warn("disk %s: may have requests into the guest's memory: not offered before %s",
+			   v->name,
+			   v->former < 0 ?
+				   "it is reopened" :
+				   "the device has closed its connection");
 }
 
 /**

@@ -38,11 +38,12 @@ static void shed(const struct worker_seat *seat, const struct worker_plan *plan)
 {
 	const struct keeper_fds *f = plan->fds;
 	int keep[6 + 2 * IVSHMEM_MAX_VECTORS + KEEPER_MAX_DISKS +
-		 WINDOW_MAX_DISKS + WORKER_MAX_INHERITED] = {
+		 2 * WINDOW_MAX_DISKS + WORKER_MAX_INHERITED] = {
 		seat->link, seat->broker, f->window,
 		f->record,  f->authority, f->ledger,
 	};
 	unsigned int n = 6;
+	unsigned int i;
 
 	memcpy(keep + n, f->host, f->nhost * sizeof(int));
 	n += f->nhost;
@@ -50,7 +51,9 @@ static void shed(const struct worker_seat *seat, const struct worker_plan *plan)
 	n += f->nguest;
 	memcpy(keep + n, f->mem, f->nmem * sizeof(int));
 	n += f->nmem;
-	memcpy(keep + n, plan->witness, WINDOW_MAX_DISKS * sizeof(int));
+	for (i = 0; i < KEEPER_MAX_DISKS; i++)
+		keep[n++] = keeper_witness(f, i);
+	memcpy(keep + n, plan->former, WINDOW_MAX_DISKS * sizeof(int));
 	n += WINDOW_MAX_DISKS;
 	memcpy(keep + n, plan->inherited, plan->ninherited * sizeof(int));
 	close_all_but(keep, n + plan->ninherited);
@@ -65,10 +68,10 @@ static int take_seat(struct cell *c, const struct worker_plan *plan,
 
 	c->fds = *plan->fds;
 	c->link.fd = seat->link;
-	c->broker = seat->broker;
+	broker_link_init(&c->broker, seat->broker);
 	c->guest = seat->guest;
 	c->successor = seat->number > 0;
-	memcpy(c->witness, plan->witness, sizeof(c->witness));
+	memcpy(c->former, plan->former, sizeof(c->former));
 	err = safety_fence(c->fds.ledger, FENCE_MS);
 	if (err < 0)
 		return failed("its predecessor is still there", err);
@@ -154,7 +157,7 @@ static int start(struct cell *c, const struct worker_plan *plan,
 		status = open_disks(c, plan, again);
 	if (!status)
 		status = prepare_confined(c, plan, seat);
-	c->qmp.broker = c->broker;
+	c->qmp.broker = &c->broker;
 	if (!status && again && c->guest && guard_again(c))
 		status = EXIT_FAILED;
 	if (!status && cell_start(c, again))

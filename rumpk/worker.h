@@ -16,10 +16,11 @@
 /**
  * struct worker_plan - what all workers of a cell are told
  * @options: command line
- * @fds: memories and doorbells
+ * @fds: memories, doorbells and witnesses
  * @inherited: descriptors that rumpk was started with: a path can name one
  * @ninherited: of them
- * @witness: of each image, image_witness(); -1: none
+ * @former: of each disk: connection that an earlier worker had to its device; -1: none,
+ *	or none that is to be waited for
  * @again: also the first one finds a window that was served before
  */
 struct worker_plan {
@@ -27,7 +28,7 @@ struct worker_plan {
 	const struct keeper_fds *fds;
 	const int *inherited;
 	unsigned int ninherited;
-	const int *witness;
+	const int *former;
 	bool again;
 };
 

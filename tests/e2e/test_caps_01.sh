@@ -10,6 +10,7 @@ source "$(dirname "$0")/../common.sh"
 
 head -c 8M /dev/zero >"$tmp/image"
 head -c 8M /dev/urandom >"$tmp/other"
+umask 022
 caps=$tmp/caps
 echo '0 rw:0-8191   # the first half' >"$caps"
 start_rumpk "$tmp/ion.sock" --disk "file=$tmp/image" --disk "file=$tmp/other" --caps "$caps"

@@ -6,6 +6,7 @@
 
 # shellcheck source=tests/common.sh
 source "$(dirname "$0")/../common.sh"
+umask 022
 
 truncate -s 1M "$tmp/image"
 

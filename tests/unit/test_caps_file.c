@@ -185,6 +185,27 @@ static void caps_want_a_file(void **state)
 	rmdir(dir);
 }
 
+/* Who else may write it could grant. */
+static void caps_of_the_owner_alone(void **state)
+{
+	char dir[] = "/tmp/caps-unit-XXXXXX";
+	char path[64];
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/f", dir);
+	put(path, "0 rw # ", 0);
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(read_file(path), 0);
+	assert_int_equal(chmod(path, 0664), 0);
+	assert_int_not_equal(read_file(path), 0);
+	assert_non_null(strstr(said, "may be written by others"));
+	assert_int_equal(chmod(path, 0602), 0);
+	assert_int_not_equal(read_file(path), 0);
+	assert_non_null(strstr(said, "may be written by others"));
+	unlink(path);
+	rmdir(dir);
+}
+
 static void caps_are_written_as_read(void **state)
 {
 	static const char *const text[] = {
@@ -219,6 +240,7 @@ int main(void)
 		cmocka_unit_test(caps_name_the_line),
 		cmocka_unit_test(caps_survive_bytes),
 		cmocka_unit_test(caps_want_a_file),
+		cmocka_unit_test(caps_of_the_owner_alone),
 		cmocka_unit_test(caps_are_written_as_read),
 	};
 

@@ -24,6 +24,7 @@
 #include "rumpk/util.h"
 #include "sim_guest.h"
 #include "virtio_device.h"
+#include "worker_of.h"
 
 #define ALL (~0ull)
 #define DEPTH 64
@@ -355,6 +356,22 @@ static void next_guest(void **state)
 	moves_pages();
 }
 
+static void worker_dies(void)
+{
+	uint64_t until = now_ms() + PATIENCE_MS;
+	pid_t worker = worker_of(pid);
+	pid_t next;
+
+	assert_true(worker > 0);
+	assert_int_equal(kill(worker, SIGKILL), 0);
+	do {
+		assert_true(now_ms() < until);
+		usleep(1000);
+		next = worker_of(pid);
+	} while (!next || next == worker ||
+		 ion_load_acquire(&g.end.theirs->state) != ION_HOST_DOWN);
+}
+
 static void reset_waits(const char *reason, enum qmp_command last)
 {
 	struct nxblk_req req;
@@ -439,6 +456,47 @@ static void reset_waits_for_a_broken_device(void **state)
 	dev.lingers = false;
 	assert_true(qmp_server_wait(QMP_CMD_CONT, 1, PATIENCE_MS));
 	assert_int_equal(qmp_server_seen(QMP_CMD_RESET), 1);
+}
+
+/*
+ * The worker dies while a device without a fence reads into the guest's pages. Its
+ * successor has nothing to say before the device has closed the dead one's connection:
+ * then the pages are quiet, and the disk is as lost as any other without a fence.
+ */
+static void worker_dies_into_pages(void **state)
+{
+	struct nxblk_config config;
+	struct nxblk_req req;
+
+	start_device("");
+	memset(ram, 0, RAM_BYTES);
+	dev.misdeed = SILENT;
+	dev.lingers = true;
+	prepare_gpa(&req, NXBLK_OP_READ, 3, 0, 8192);
+	sim_send(&g, &req);
+	while (ion_prod_free(&g.end.req) != g.end.req.mask + 1)
+		usleep(100);
+	worker_dies();
+	/* As often as one dies, and whatever an operator says. */
+	assert_int_equal(sim_wait_offer(&g, 200), -ETIMEDOUT);
+	worker_dies();
+	assert_int_equal(kill(pid, SIGHUP), 0);
+	assert_int_equal(sim_wait_offer(&g, 200), -ETIMEDOUT);
+	dev.lingers = false;
+	assert_int_equal(sim_wait_offer(&g, PATIENCE_MS), 0);
+	sim_ack(&g, g.offer.features, DEPTH);
+	assert_true(sim_wait_state(&g, ION_HOST_LIVE, PATIENCE_MS));
+	assert_int_equal(sim_info(&g, &config), NXBLK_S_OK);
+	assert_int_equal(gpa(NXBLK_OP_READ, 0, 8192), NXBLK_S_IOERR);
+	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_IOERR);
+	device_end();
+	served = false;
+	assert_int_equal(kill(pid, SIGHUP), 0);
+	device_start(accept(listener, NULL, NULL));
+	served = true;
+	while (gpa(NXBLK_OP_READ, 0, 8192) != NXBLK_S_OK)
+		usleep(1000);
+	moves_pages();
 }
 
 static void comes_again(void **state)
@@ -560,6 +618,7 @@ int main(int argc, char **argv)
 		TEST(reset_waits_for_reads),
 		TEST(end_waits_for_reads),
 		TEST(reset_waits_for_a_broken_device),
+		TEST(worker_dies_into_pages),
 		TEST(comes_again),
 		TEST(comes_again_with_less),
 		TEST(comes_again_to_a_reset),

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -22,6 +23,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -83,9 +85,13 @@ static void names_nothing(void)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct stat st;
 
 	strcpy(addr.sun_path, listener);
 	confine_all();
+	denied(syscall(SYS_stat, image, &st));
+	denied(syscall(SYS_newfstatat, AT_FDCWD, image, &st, AT_EMPTY_PATH));
+	denied(syscall(SYS_statx, AT_FDCWD, image, AT_EMPTY_PATH, 0, &st));
 	denied(syscall(SYS_openat, AT_FDCWD, image, O_RDONLY));
 	denied(syscall(SYS_open, image, O_RDONLY));
 	denied(syscall(SYS_openat2, AT_FDCWD, image, NULL, 0));
@@ -357,33 +363,59 @@ static void threads_too(void)
 	must(pthread_join(thread, NULL) == 0);
 }
 
+static int ask(struct broker_link *l, uint32_t index)
+{
+	int fd;
+
+	while ((fd = broker_ask(l, index, BROKER_CONNECT, NULL)) == -EINPROGRESS)
+		usleep(100);
+	return fd;
+}
+
+/* What no worker of ours would ask. */
+static void ask_nonsense(int sock, uint32_t index, uint32_t what)
+{
+	const struct broker_question q = { 99, index, what };
+	struct broker_reply reply;
+
+	must(send(sock, &q, sizeof(q), 0) == sizeof(q));
+	while (recv(sock, &reply, sizeof(reply), 0) < 0)
+		must(errno == EAGAIN);
+	must(reply.serial == 99 && reply.result == -ENOENT);
+}
+
 /* The broker connects to what is on the command line, and to nothing else. */
 static void broker_serves(void)
 {
 	struct broker b = { .path = { [3] = listener, [4] = image } };
+	struct broker_link l;
 	int pair[2];
 	pid_t pid;
 	int fd;
 
-	must(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair) == 0);
 	pid = fork();
 	if (pid == 0) {
 		confine_all();
-		must(broker_connect(pair[1], 0) == -ENOENT);
-		must(broker_connect(pair[1], BROKER_PATHS) == -ENOENT);
-		must(broker_connect(pair[1], ~0u) == -ENOENT);
-		must(broker_connect(pair[1], 4) == -ECONNREFUSED);
-		fd = broker_connect(pair[1], 3);
+		broker_link_init(&l, pair[1]);
+		must(ask(&l, 0) == -ENOENT);
+		ask_nonsense(pair[1], BROKER_PATHS, BROKER_CONNECT);
+		ask_nonsense(pair[1], ~0u, BROKER_CONNECT);
+		ask_nonsense(pair[1], ~0u, BROKER_OPEN);
+		must(ask(&l, 4) == -ECONNREFUSED);
+		fd = ask(&l, 3);
 		must(fd >= 0 && write(fd, "hello", 5) == 5);
 		/* Nonsense is not answered, and does no harm. */
 		must(send(pair[1], "x", 1, 0) == 1);
-		must(broker_connect(pair[1], 3) >= 0);
+		must(ask(&l, 3) >= 0);
 		_exit(0);
 	}
 	close(pair[1]);
 	for (;;) {
+		struct pollfd p = { .fd = pair[0], .events = POLLIN };
 		char c;
 
+		must(poll(&p, 1, 20000) == 1);
 		if (recv(pair[0], &c, 1, MSG_PEEK) <= 0)
 			break;
 		broker_answer(&b, pair[0]);
@@ -393,17 +425,31 @@ static void broker_serves(void)
 	must(read(fd, image, 5) == 5 && memcmp(image, "hello", 5) == 0);
 }
 
-/* A supervisor that says nothing is not waited for; what it says late is not
- * taken for the answer to something else. */
+/*
+ * A supervisor that says nothing is not waited for; what it says late is an answer all
+ * the same, and not to something else.
+ */
 static void broker_late(void)
 {
 	struct broker b = { .path = { [3] = listener } };
+	struct broker_link l;
 	int pair[2];
 
-	must(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
-	must(broker_connect(pair[1], 3) == -ETIMEDOUT);
+	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair) == 0);
+	broker_link_init(&l, pair[1]);
+	must(broker_ask(&l, 3, BROKER_CONNECT, NULL) == -EINPROGRESS);
+	must(broker_ask(&l, 0, BROKER_CONNECT, NULL) == -EINPROGRESS);
+	must(broker_ask(&l, 3, BROKER_CONNECT, NULL) == -EINPROGRESS);
 	broker_answer(&b, pair[0]);
-	must(broker_connect(pair[1], 0) == -ETIMEDOUT);
+	broker_answer(&b, pair[0]);
+	/* Each question was sent once. */
+	broker_answer(&b, pair[0]);
+	must(broker_ask(&l, 0, BROKER_CONNECT, NULL) == -ENOENT);
+	must(broker_ask(&l, 3, BROKER_CONNECT, NULL) >= 0);
+	must(broker_ask(&l, 3, BROKER_CONNECT, NULL) == -EINPROGRESS);
+	broker_answer(&b, pair[0]);
+	close(pair[0]);
+	must(broker_ask(&l, 3, BROKER_CONNECT, NULL) == -EPIPE);
 }
 
 #define CONFINE_TEST(body)                                                     \

@@ -263,7 +263,10 @@ static void restart_widens_nothing(void **state)
 static void restart_narrows(void **state)
 {
 	struct bench *b = *state;
+	int out = memfd_create("said", MFD_CLOEXEC);
+	int saved = dup(STDERR_FILENO);
 	struct cspace_cap cap;
+	char said[1024] = "";
 
 	safety_grant(b->a, &b->o, false);
 	b->o.disk[0].rights = CSPACE_READ | CSPACE_DISCARD;
@@ -271,7 +274,16 @@ static void restart_narrows(void **state)
 	b->o.disk[0].last = 6;
 	b->o.disk[1].first = 200;
 	b->o.disk[1].last = 300;
+	rumpk_log_level(RUMPK_INFO);
+	dup2(out, STDERR_FILENO);
 	safety_grant(b->a, &b->o, true);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	assert_true(pread(out, said, sizeof(said) - 1, 0) > 0);
+	close(out);
+	assert_non_null(
+		strstr(said,
+		       "channel=0 started again with less: capability now r:5-6, before rw"));
 	assert_true(holds(b, 0, &cap));
 	assert_int_equal(cap.rights, CSPACE_READ);
 	assert_int_equal(cap.first, 5);

@@ -31,6 +31,7 @@
 #define ALL (~0ull)
 #define DEPTH 64
 #define BYTES (8u << 20)
+#define ASKED_BEFORE 4711
 
 /**
  * struct kernel - what this program's processes see of it
@@ -50,6 +51,9 @@ static char log_path[80];
 static char control_path[80];
 static char image[2][96];
 static char disk[2][128];
+static const char *const args[] = { "--socket",	 socket_path,  "--disk",
+				    disk[0],	 "--disk",     disk[1],
+				    "--control", control_path, NULL };
 static pid_t daemon_pid;
 static struct sim_guest g[2];
 static struct kernel *kernel;
@@ -66,10 +70,15 @@ int flock(int fd, int operation)
 	return (int)syscall(SYS_flock, fd, operation);
 }
 
-/* A description is told of each error once. */
+/*
+ * A description is told of each error once, and one that is newer than the error of none.
+ * Who was asked before it came is known again by its position, which nobody else uses.
+ */
 int sync_file_range(int fd, off64_t offset, off64_t length, unsigned int flags)
 {
-	if (kernel->lost) {
+	if (!kernel->lost)
+		lseek(fd, ASKED_BEFORE, SEEK_SET);
+	if (kernel->lost && lseek(fd, 0, SEEK_CUR) == ASKED_BEFORE) {
 		kernel->lost = 0;
 		errno = EIO;
 		return -1;
@@ -100,10 +109,6 @@ static void attach_both(void)
 
 static void start(void)
 {
-	const char *args[] = { "--socket",  socket_path,  "--disk",
-			       disk[0],	    "--disk",	  disk[1],
-			       "--control", control_path, NULL };
-
 	daemon_pid = daemon_start(args, log_path);
 	attach_both();
 }
@@ -195,17 +200,67 @@ static void kill_with_fence(void)
 	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
 }
 
+static bool shown_as_waiting(int control, size_t n)
+{
+	json_t *answer = client_ask(control, "{\"execute\":\"disks\"}");
+	json_t *of = json_array_get(json_object_get(answer, "return"), n);
+	bool waiting = json_is_true(json_object_get(of, "waiting"));
+
+	assert_true(json_is_boolean(json_object_get(of, "waiting")));
+	json_decref(answer);
+	return waiting;
+}
+
 static void fence_keeps_no_other_waiting(void **state)
 {
+	int control;
+
 	(void)state;
 	kill_with_fence();
+	control = client_connect(control_path);
 	assert_int_equal(sim_wait_offer(&g[0], 200), -ETIMEDOUT);
+	assert_true(shown_as_waiting(control, 0));
+	assert_false(shown_as_waiting(control, 1));
 	kernel->held = 0;
 	daemon_follow(&g[0], DEPTH);
+	assert_false(shown_as_waiting(control, 0));
+	close(control);
 	expect_byte(&g[0], 1);
 	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
 	assert_int_equal(daemon_logged(log_path, "error"), 0);
 	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
+}
+
+/*
+ * Nor does a supervisor that does not answer. One that was waited for would be asked
+ * meanwhile, and each time would cost the other disk what it is waited for.
+ */
+static void stopped_supervisor_stops_no_disk(void **state)
+{
+	uint64_t longest = 0;
+	uint64_t until;
+	int status;
+
+	(void)state;
+	kill_with_fence();
+	assert_int_equal(kill(daemon_pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(daemon_pid, &status, WUNTRACED), daemon_pid);
+	until = now_ms() + 1500;
+	while (now_ms() < until) {
+		uint64_t begun = now_ms();
+
+		assert_int_equal(write_to(&g[1], 3), NXBLK_S_OK);
+		if (now_ms() - begun > longest)
+			longest = now_ms() - begun;
+		usleep(1000);
+	}
+	assert_in_range(longest, 0, 500);
+	assert_int_equal(sim_wait_offer(&g[0], 0), -ETIMEDOUT);
+	kernel->held = 0;
+	assert_int_equal(kill(daemon_pid, SIGCONT), 0);
+	daemon_follow(&g[0], DEPTH);
+	expect_byte(&g[0], 1);
+	expect_byte(&g[1], 3);
 }
 
 /* However long it takes: what the kernel does for the dead has no bound. */
@@ -383,6 +438,27 @@ static void sync_error_behind_a_fence(void **state)
 	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
 }
 
+/* All that knew of it are gone, but for the keeper, which has the description. */
+static void sync_error_of_all_the_dead(void **state)
+{
+	(void)state;
+	start();
+	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
+	kernel->lost = 1;
+	assert_int_equal(daemon_end(&daemon_pid, SIGKILL), 256);
+	daemon_pid = daemon_start(args, log_path);
+	daemon_follow(&g[0], DEPTH);
+	daemon_follow(&g[1], DEPTH);
+	assert_int_equal(kernel->lost, 0);
+	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
+	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
+	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
+	assert_int_equal(daemon_end(&daemon_pid, SIGKILL), 256);
+	daemon_pid = daemon_start(args, log_path);
+	daemon_follow(&g[0], DEPTH);
+	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
+}
+
 /* What an operator has reopened is not lost a second time. */
 static void reopened_once_and_for_all(void **state)
 {
@@ -463,8 +539,10 @@ static int teardown(void **state)
 	(void)state;
 	if (g[0].base)
 		sim_disconnect(&g[0]);
-	if (daemon_pid > 0)
+	if (daemon_pid > 0) {
+		kill(daemon_pid, SIGCONT);
 		daemon_end(&daemon_pid, SIGTERM);
+	}
 	daemon_wait_keeper(socket_path);
 	unlink(log_path);
 	unlink(image[0]);
@@ -478,6 +556,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(fence_keeps_no_other_waiting),
+		TEST(stopped_supervisor_stops_no_disk),
 		TEST(fence_is_waited_for),
 		TEST(strangers_lock),
 		TEST(no_size_changes_under_late_writes),
@@ -485,6 +564,7 @@ int main(void)
 		TEST(lost_until_an_operator_says),
 		TEST(sync_error_of_the_dead),
 		TEST(sync_error_behind_a_fence),
+		TEST(sync_error_of_all_the_dead),
 		TEST(reopened_once_and_for_all),
 		TEST(lost_after_a_failed_sync),
 	};

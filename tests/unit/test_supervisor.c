@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,6 +21,7 @@
 #include "rumpk/log.h"
 #include "rumpk/supervisor.h"
 #include "rumpk/util.h"
+#include "control_client.h"
 
 #define MOST 64
 #define SILENT_MS 500u
@@ -32,6 +34,7 @@ enum behaviour {
 	STOP_ITSELF,
 	HANG_FINISHING,
 	LATCH_AND_CRASH,
+	FLOOD,
 };
 
 /**
@@ -64,6 +67,7 @@ static int ledger_fd;
 static struct authority *authority;
 static int keeper[2];
 static pid_t supervisor;
+static char control_path[64];
 
 static unsigned int count(const unsigned int *n)
 {
@@ -111,6 +115,26 @@ static int serve(const struct worker_seat *seat, struct ledger *l)
 	}
 }
 
+/* All that it can say, as fast as it can, and nothing of it is any use. */
+static void __attribute__((noreturn))
+flood(const struct worker_seat *seat, struct ledger *l)
+{
+	static const uint32_t words[] = { WORKER_SERVES, 0, ~0u };
+	struct broker_reply reply;
+	unsigned int n;
+
+	say_served(seat, l);
+	for (n = 0;; n++) {
+		const struct broker_question q = { n, n % 2, n % 4 };
+
+		l->beat.turns++;
+		send(seat->link, &words[n % 3], sizeof(*words), MSG_DONTWAIT);
+		send(seat->broker, &q, sizeof(q), MSG_DONTWAIT);
+		while (recv(seat->broker, &reply, sizeof(reply), MSG_DONTWAIT) > 0)
+			;
+	}
+}
+
 static int fake_work(const void *arg, const struct worker_seat *seat)
 {
 	struct ledger *l = safety_map_ledger(ledger_fd);
@@ -149,6 +173,8 @@ static int fake_work(const void *arg, const struct worker_seat *seat)
 		l->phase = LEDGER_FINISHING;
 		usleep(3 * SILENT_MS * 1000);
 		break;
+	case FLOOD:
+		flood(seat, l);
 	case LATCH_AND_CRASH:
 		say_served(seat, l);
 		l->channel[2].sync_failed = 1;
@@ -164,6 +190,20 @@ static int fake_served(void *arg)
 	return *(int *)arg;
 }
 
+static struct control *open_control(void)
+{
+	static struct window_record record;
+	static struct options o = { .disks = 1 };
+	const struct control_cell cell = {
+		.o = &o,
+		.a = safety_map_authority(authority_fd),
+		.l = safety_map_ledger(ledger_fd),
+		.record = &record,
+	};
+
+	return *control_path ? control_open(control_path, &cell) : NULL;
+}
+
 static void start(int status, const enum behaviour *script, unsigned int n)
 {
 	memcpy(page->script, script, n * sizeof(*script));
@@ -174,7 +214,10 @@ static void start(int status, const enum behaviour *script, unsigned int n)
 	supervisor = fork();
 	if (supervisor == 0) {
 		struct keeper_link link = { .fd = keeper[1] };
-		struct broker broker = { .path = { NULL } };
+		struct broker broker = {
+			.image[0] = { .path = "/nonexistent", .known = -1 },
+			.image[1] = { .path = "/dev/null", .known = -1 },
+		};
 		const struct supervisor_plan plan = {
 			.work = fake_work,
 			.served = fake_served,
@@ -183,6 +226,7 @@ static void start(int status, const enum behaviour *script, unsigned int n)
 			.broker = &broker,
 			.authority = safety_map_authority(authority_fd),
 			.ledger = safety_map_ledger(ledger_fd),
+			.control = open_control(),
 			.silent_ms = SILENT_MS,
 		};
 
@@ -428,6 +472,82 @@ static void keeper_ends(void **state)
 	keeper[0] = -1;
 }
 
+/* Processor time of a process so far, in milliseconds. */
+static uint64_t used_ms(pid_t pid)
+{
+	unsigned long user;
+	unsigned long system;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+				&user, &system),
+			 2);
+	fclose(f);
+	return (user + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+static unsigned int lines_of(int fd)
+{
+	unsigned int lines = 0;
+	char bytes[4096];
+	off_t at = 0;
+	ssize_t n;
+	ssize_t i;
+
+	for (; (n = pread(fd, bytes, sizeof(bytes), at)) > 0; at += n)
+		for (i = 0; i < n; i++)
+			lines += bytes[i] == '\n';
+	return lines;
+}
+
+/* One that was taken over costs neither an operator's time, nor the log, nor a processor. */
+static void flood_keeps_nobody_out(void **state)
+{
+	int said = memfd_create("said", MFD_CLOEXEC);
+	int before = dup(STDERR_FILENO);
+	uint64_t begun;
+	uint64_t used;
+	int control;
+	int i;
+
+	(void)state;
+	snprintf(control_path, sizeof(control_path), "/dev/shm/rumpk-unit-%d",
+		 (int)getpid());
+	dup2(said, STDERR_FILENO);
+	rumpk_log_level(RUMPK_INFO);
+	START(0, SERVE, FLOOD);
+	dup2(before, STDERR_FILENO);
+	close(before);
+	wait_count(&page->serving, 1);
+	kill(page->pid[0], SIGKILL);
+	wait_count(&page->serving, 2);
+	begun = now_ms();
+	used = used_ms(supervisor);
+	for (i = 0; i < 10; i++) {
+		control = client_connect(control_path);
+		assert_string_equal(client_class(control,
+						 "{\"execute\":\"status\"}"),
+				    "");
+		close(control);
+		usleep(200000);
+	}
+	begun = now_ms() - begun;
+	used = used_ms(supervisor) - used;
+	kill(supervisor, SIGTERM);
+	kill(page->pid[1], SIGKILL);
+	wait_end();
+	/* Of two images ten a second, how many were not said, and what there always is. */
+	assert_in_range(lines_of(said), 1, 22 * (begun / 1000 + 2) + 10);
+	assert_in_range(used, 0, begun * 6 / 10);
+	close(said);
+	unlink(control_path);
+	*control_path = '\0';
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -448,6 +568,7 @@ int main(void)
 		TEST(signals_are_passed_on),
 		TEST(news_are_passed_on),
 		TEST(keeper_ends),
+		TEST(flood_keeps_nobody_out),
 	};
 
 	page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE,

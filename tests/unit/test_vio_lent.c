@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,6 +28,7 @@ static struct iovec iov[IOS];
 static unsigned int done;
 static bool present;
 static unsigned int asked;
+static int last;
 
 static int connect_device(void *arg)
 {
@@ -37,6 +39,7 @@ static int connect_device(void *arg)
 		return -ECONNREFUSED;
 	device_end();
 	device_pair(&sock);
+	last = sock;
 	return sock;
 }
 
@@ -348,17 +351,22 @@ static void closed_while_held(void **state)
 	assert_int_equal(open_fds(), before);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+static void opened_before(struct hal_virtio_former *former)
+{
+	memset(former, 0, sizeof(*former));
+	former->sock = -1;
+	hal = hal_virtio_open(&opt);
+	assert_non_null(hal);
+	former->limits = *hal_virtio_limits(hal);
+	memcpy(former->id, hal_virtio_id(hal), VIRTIO_BLK_ID_BYTES);
+}
 
 /* What a device has from an earlier process, this one does not know. */
 static void former_process(void **state)
 {
-	struct hal_virtio_former former = { .lost = false };
+	struct hal_virtio_former former;
 
-	hal = hal_virtio_open(&opt);
-	assert_non_null(hal);
-	former.limits = *hal_virtio_limits(hal);
-	memcpy(former.id, hal_virtio_id(hal), VIRTIO_BLK_ID_BYTES);
+	opened_before(&former);
 	hal_close(hal);
 	device_end();
 	opt.former = &former;
@@ -380,6 +388,54 @@ static void former_process(void **state)
 	assert_false(hal->waiting);
 }
 
+static bool is_offered(void)
+{
+	return !hal->waiting;
+}
+
+/*
+ * The supervisor has kept the connection: when the device has closed its end, nothing
+ * of the dead is left that could reach the guest's pages.
+ */
+static void former_connection(void **state)
+{
+	struct hal_virtio_former former;
+	unsigned int before;
+	int i;
+
+	opened_before(&former);
+	former.sock = fcntl(last, F_DUPFD_CLOEXEC, 0);
+	dev.lingers = true;
+	hal_close(hal);
+	before = open_fds();
+	opt.former = &former;
+	hal = hal_virtio_open(&opt);
+	assert_true(hal->lost);
+	for (i = 0; i < 50; i++) {
+		hal_poll(hal);
+		usleep(1000);
+	}
+	assert_true(hal->waiting);
+	asked = 0;
+	hal_reopen(hal);
+	assert_int_equal(asked, 0);
+	assert_true(hal->waiting);
+	assert_int_equal(events(0), 0);
+	hal->changed = false;
+	dev.lingers = false;
+	assert_int_equal(events(20000), 1);
+	poll_until(is_offered);
+	assert_true(hal->changed);
+	assert_true(hal->lost);
+	goes_on();
+	hal_close(hal);
+	hal = NULL;
+	device_end();
+	assert_in_range(open_fds(), 0, before);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -392,6 +448,7 @@ int main(void)
 		TEST(mute_with_successor),
 		TEST(closed_while_held),
 		TEST(former_process),
+		TEST(former_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
