@@ -2,14 +2,29 @@
 # shellcheck shell=bash
 #
 # Kernels with a configuration of our own, built from Debian's linux-source.
-# Sourced after base.sh and apt.sh.
+# Sourced after base.sh and apt.sh by a script that has two functions: cached prints the
+# directory of the newest kernel that the cache has, and fails when there is none; build
+# VERSION puts one there.
 
-# kernel_source_newest SERIES: the newest version of linux-source-SERIES on offer.
-# The package lists must be there: apt_private_update.
-kernel_source_newest() {
-	apt_private apt-cache madison "linux-source-$1" |
+# kernel_once LOCK SERIES REFRESH: print the kernel's directory; where there is none, or
+# REFRESH is "yes", after a build from the newest linux-source-SERIES on offer.
+kernel_once() {
+	if [[ $3 == yes ]] || ! cached >/dev/null; then
+		with_lock "$1" kernel_build_newest "$2" "$3"
+	fi
+	cached
+}
+
+kernel_build_newest() {
+	local version
+	# Another one may have built it while this one waited for the lock.
+	[[ $2 == yes ]] || ! cached >/dev/null || return 0
+	apt_private_update || die 1 "no package lists for linux-source-$1 (is there a network?)"
+	version=$(apt_private apt-cache madison "linux-source-$1" |
 		awk -F '|' '$3 !~ / Sources *$/ { gsub(/ /, "", $2); print $2 }' |
-		sort -V | tail -n 1
+		sort -V | tail -n 1)
+	[[ -n $version ]] || die 1 "Debian 12 offers no linux-source-$1"
+	build "$version"
 }
 
 # kernel_source_unpack SERIES VERSION DIR: the tree itself becomes DIR.

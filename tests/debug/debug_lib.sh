@@ -10,11 +10,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 export NEXUS_KERNEL=debug
 NEXUS_PATIENCE=4
 
-# What the kernel itself says with a trace when an allocation fails is no complaint.
-without_traces() {
-	COMPLAINTS=${COMPLAINTS/|Call Trace/}
-}
-
 # For a guest: allocations may be made to fail, also those that may wait.
 #
 # inject N COMMAND: the N-th slab allocation of COMMAND fails, of those that functions
@@ -22,7 +17,6 @@ without_traces() {
 # so many. chance PERCENT: each of them, and each of pages, fails so often, whoever
 # it is for. in_function NAME, in_module NAME: the range. What kmemleak allocates for
 # itself beside each of them does not count.
-# shellcheck disable=SC2034
 readonly FAULTS='
 	slab=/sys/kernel/debug/failslab pages=/sys/kernel/debug/fail_page_alloc
 	every() { echo "$2" >$slab/$1 && echo "$2" >$pages/$1 || exit 80; }
@@ -90,3 +84,22 @@ readonly FAULTS='
 		done
 	}
 '
+
+# inject_into CHECK [CELL-OPTION...]: $tmp/guest.sh in a guest without a host, and in one
+# with a host; each time CHECK judges $tmp/out. What the kernel itself says with a trace
+# when an allocation fails is no complaint.
+inject_into() {
+	local check=$1 where
+	shift
+	COMPLAINTS=${COMPLAINTS/|Call Trace/}
+	printf '%s\n' "$FAULTS" >"$tmp/faults.sh"
+	printf '%s\n' "$SCAN_FOR_LEAKS" >"$tmp/scan.sh"
+	for where in --direct --size=32M; do
+		cell "$where" "$@" --put "$tmp/guest.sh:/guest.sh" --put "$tmp/faults.sh:/faults.sh" \
+			--put "$tmp/scan.sh:/scan.sh" -- sh /guest.sh >"$tmp/out" ||
+			fail "$where: status $?: $(<"$tmp/out")"
+		cat "$tmp/out"
+		no_kernel_complaint
+		"$check" || fail "$where: hardly an allocation was made to fail"
+	done
+}

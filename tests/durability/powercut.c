@@ -219,20 +219,41 @@ static void make_image(unsigned int disk, size_t cut, uint64_t seed,
 	close(fd);
 }
 
-/* Right after each sync, and anywhere else until there are enough. */
-static void print_cuts(unsigned int disk, size_t wanted)
+static bool ends_sync(const struct oplog_record *rec, unsigned int disk)
 {
+	return rec->type == OPLOG_END && rec->disk == disk &&
+	       rec->op == HAL_SYNC && !rec->length;
+}
+
+/* So many of @n places, of all of the log where these are fewer; how many that were. */
+static size_t print_some(const size_t *at, size_t n, size_t after, size_t wanted)
+{
+	size_t most = wanted < n ? wanted : n;
 	size_t i;
 
-	for (i = 0; i < count && wanted; i++) {
-		const struct oplog_record *rec = events[i].rec;
+	for (i = 0; i < most; i++)
+		printf("%zu\n", at[i * n / most] + after);
+	return most;
+}
 
-		if (rec->type != OPLOG_END || rec->disk != disk ||
-		    rec->op != HAL_SYNC || rec->length)
-			continue;
-		printf("%zu\n", i + 1);
-		wanted--;
-	}
+/*
+ * Just before each sync ends, when most can be lost: what an earlier one should have
+ * made safe, and has not, is safe after it. Then just after it, and then anywhere.
+ */
+static void print_cuts(unsigned int disk, size_t wanted)
+{
+	size_t *syncs = calloc(count, sizeof(*syncs));
+	size_t n = 0;
+	size_t i;
+
+	if (!syncs)
+		err(1, "memory");
+	for (i = 0; i < count; i++)
+		if (ends_sync(events[i].rec, disk))
+			syncs[n++] = i;
+	wanted -= print_some(syncs, n, 0, wanted);
+	wanted -= print_some(syncs, n, 1, wanted);
+	free(syncs);
 	rng = 88172645463325252ull;
 	for (; wanted; wanted--) {
 		coin();

@@ -15,28 +15,6 @@ source "$(dirname "$0")/virtio_lib.sh"
 
 readonly DEATHS=4
 
-cat >"$tmp/jobs" <<'JOBS'
-[global]
-ioengine=libaio
-direct=1
-rw=randwrite
-iodepth=32
-verify=crc32c
-verify_fatal=1
-verify_dump=0
-thread
-
-[raw]
-filename=/dev/nxblk0
-bsrange=4k-64k
-size=96M
-
-[qcow2]
-filename=/dev/nxblk1
-bsrange=4k-64k
-size=96M
-JOBS
-
 # Slow, so that there is always something under way.
 start_both() {
 	local slow=(--object "throttle-group,id=writes,x-iops-write=400"
@@ -52,9 +30,7 @@ socket=$tmp/ion.sock
 start_rumpk "$socket" --disk "vhost=$tmp/raw.sock,fence=lock" \
 	--disk "vhost=$tmp/qcow2.sock,fence=lock,reconnect=120"
 
-start "$NEXUS_TOP/scripts/cell" --logs "$logs/cell" --socket "$socket" --timeout 250 --fio \
-	--put "$tmp/jobs:/jobs" -- fio --output=/out /jobs </dev/null >"$tmp/out" 2>&1
-guest=$REPLY
+start_fio 250 96M 96M
 
 has_written() {
 	(($(rumpk_stat_now written_bytes 0) > $1 && $(rumpk_stat_now written_bytes 1) > $2))
@@ -69,9 +45,7 @@ for ((i = 1; i <= DEATHS; i++)); do
 	wait_until 20 said $((2 * i)) "served by the device's successor"
 done
 is_running "$guest" || fail "fio had ended before all daemons had died"
-wait "$guest" || fail "fio found a difference, or failed: $(<"$tmp/out")"
-cell_logs=$logs/cell
-no_kernel_complaint
+end_fio
 grep -a 'I/O error' "$logs/cell/console.log" && fail "a request failed"
 [[ $(rumpk_stat_now ioerr 0) == 0 && $(rumpk_stat_now ioerr 1) == 0 ]] || fail "rumpk answered with errors"
 # Some death came while the daemon had many requests.

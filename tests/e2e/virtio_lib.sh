@@ -38,3 +38,26 @@ kill_daemon() {
 said() {
 	(($(grep -c -- "$2" "$logs/rumpk.log") >= $1))
 }
+
+# start_fio SECONDS SIZE...: a guest on $socket, for so long at most, in which fio writes at
+# random so much to each disk, with 32 requests under way, and verifies it. Sets guest.
+start_fio() {
+	local seconds=$1 size disk=0
+	shift
+	printf '%s\n' '[global]' ioengine=libaio direct=1 thread rw=randwrite bsrange=4k-64k \
+		iodepth=32 verify=crc32c verify_fatal=1 verify_dump=0 >"$tmp/jobs"
+	for size; do
+		printf '%s\n' "[nxblk$disk]" "filename=/dev/nxblk$disk" "size=$size" >>"$tmp/jobs"
+		disk=$((disk + 1))
+	done
+	cell_logs=$logs/cell
+	start "$NEXUS_TOP/scripts/cell" --logs "$cell_logs" --socket "$socket" --timeout "$seconds" \
+		--fio --put "$tmp/jobs:/jobs" -- fio --output=/out /jobs </dev/null >"$tmp/out" 2>&1
+	guest=$REPLY
+}
+
+# end_fio: no request failed, and every byte is right.
+end_fio() {
+	wait "$guest" || fail "fio found a difference, or failed: $(<"$tmp/out")"
+	no_kernel_complaint
+}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A whole rumpk, forked from the test, so that what the test puts in place of the C
- * library's is in its place there too. For tests without threads: one of those may hold
- * a lock of the allocator when the daemon is forked.
+ * library's is in its place there too. A thread of the test may hold a lock of the
+ * allocator then, which nobody would ever release in the child: a test with threads
+ * defines DAEMON_EXEC, and is rumpk when its main() is given arguments.
  */
 #ifndef NEXUS_TESTS_DAEMON_H
 #define NEXUS_TESTS_DAEMON_H
@@ -28,10 +29,15 @@ static inline void daemon_child(const char *const *args, const char *log,
 	int argc = 3;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	dup2(open(log, O_WRONLY | O_CREAT | O_APPEND, 0600), STDERR_FILENO);
+	if (log)
+		dup2(open(log, O_WRONLY | O_CREAT | O_APPEND, 0600),
+		     STDERR_FILENO);
 	snprintf(number, sizeof(number), "%d", ready);
 	while (*args && argc < DAEMON_ARGS - 1)
 		argv[argc++] = (char *)(uintptr_t)*args++;
+#ifdef DAEMON_EXEC
+	execv("/proc/self/exe", argv);
+#endif
 	_exit(rumpk_run(argc, argv));
 }
 
@@ -53,15 +59,25 @@ static inline pid_t daemon_fork(const char *const *args, const char *log,
 	return pid;
 }
 
-/* Returns when it serves. @args: its command line, up to a NULL; @log: appended to. */
-static inline pid_t daemon_start(const char *const *args, const char *log)
+/* @ready: from daemon_fork(); returns when it serves. */
+static inline void daemon_ready(int ready)
 {
-	int ready;
-	pid_t pid = daemon_fork(args, log, &ready);
 	char c;
 
 	assert_int_equal(read(ready, &c, 1), 1);
 	close(ready);
+}
+
+/*
+ * Returns when it serves. @args: its command line, up to a NULL; @log: appended to, or
+ * NULL.
+ */
+static inline pid_t daemon_start(const char *const *args, const char *log)
+{
+	int ready;
+	pid_t pid = daemon_fork(args, log, &ready);
+
+	daemon_ready(ready);
 	return pid;
 }
 
@@ -81,16 +97,23 @@ static inline int daemon_end(pid_t *pid, int signal)
 	return daemon_wait(pid);
 }
 
+/* @ready: from daemon_fork(). Its exit status, since it cannot serve. */
+static inline int daemon_never_ready(pid_t *pid, int ready)
+{
+	char c;
+
+	assert_int_equal(read(ready, &c, 1), 0);
+	close(ready);
+	return daemon_wait(pid);
+}
+
 /* Its exit status, when it cannot serve. */
 static inline int daemon_fails(const char *const *args, const char *log)
 {
 	int ready;
 	pid_t pid = daemon_fork(args, log, &ready);
-	char c;
 
-	assert_int_equal(read(ready, &c, 1), 0);
-	close(ready);
-	return daemon_wait(&pid);
+	return daemon_never_ready(&pid, ready);
 }
 
 /* Its keeper ends by itself, when neither a guest nor a rumpk is left. */

@@ -13,14 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "rumpk/run.h"
 #include "rumpk/unix.h"
 #include "rumpk/util.h"
+#define DAEMON_EXEC
+#include "daemon.h"
 #include "sim_guest.h"
 #include "virtio_device.h"
 #include "worker_of.h"
@@ -31,82 +30,31 @@
 static char dir[64];
 static char device_path[80];
 static char socket_path[80];
-static char keeper_path[96];
 static char log_path[80];
 static char spec[128];
 static bool beside;
 static int listener;
 static pid_t pid;
-static bool served;
 static bool logged;
 static struct sim_guest g;
 
-/*
- * This program again, as rumpk: the device's thread may hold a lock of the
- * allocator when it is forked, which nobody would ever release there.
- */
-static void daemon_child(int ready)
-{
-	char number[16];
-	char *argv[12] = { "rumpk", "--socket",	  socket_path, "--disk",
-			   spec,    "--ready-fd", number };
-	unsigned int n = 7;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	snprintf(number, sizeof(number), "%d", ready);
-	if (logged) {
-		argv[n++] = "--op-log";
-		argv[n++] = log_path;
-	}
-	if (beside) {
-		argv[n++] = "--disk";
-		argv[n++] = "mem=1M";
-	}
-	execv("/proc/self/exe", argv);
-	_exit(1);
-}
-
+/* Its descriptor for daemon_ready(). */
 static int daemon_spawn(void)
 {
-	int p[2];
+	const char *args[10] = { "--socket", socket_path, "--disk", spec };
+	unsigned int n = 4;
+	int ready;
 
-	assert_int_equal(pipe(p), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		close(p[0]);
-		daemon_child(p[1]);
+	if (logged) {
+		args[n++] = "--op-log";
+		args[n++] = log_path;
 	}
-	close(p[1]);
-	return p[0];
-}
-
-static int daemon_wait(void)
-{
-	int status = -1;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	pid = 0;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
-}
-
-/* A device, when rumpk comes. */
-static void device_comes(void)
-{
-	struct pollfd p = { .fd = listener, .events = POLLIN };
-	int sock;
-
-	assert_int_equal(poll(&p, 1, 20000), 1);
-	sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	assert_true(sock >= 0);
-	device_start(sock);
-	served = true;
-}
-
-static void device_dies(void)
-{
-	device_end();
-	served = false;
+	if (beside) {
+		args[n++] = "--disk";
+		args[n++] = "mem=1M";
+	}
+	pid = daemon_fork(args, NULL, &ready);
+	return ready;
 }
 
 static void fence(void)
@@ -119,11 +67,9 @@ static void fence(void)
 static void start(void)
 {
 	int ready = daemon_spawn();
-	char c = 0;
 
-	device_comes();
-	assert_int_equal(read(ready, &c, 1), 1);
-	close(ready);
+	device_accept(listener);
+	daemon_ready(ready);
 	assert_int_equal(sim_connect(&g, socket_path, 1 + beside, 2 + beside), 0);
 	assert_int_equal(sim_bind(&g, 0), 0);
 	assert_int_equal(sim_attach(&g, ALL, DEPTH), 0);
@@ -135,7 +81,6 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(dir));
 	snprintf(device_path, sizeof(device_path), "%s/device", dir);
 	snprintf(socket_path, sizeof(socket_path), "%s/s", dir);
-	snprintf(keeper_path, sizeof(keeper_path), "%s.keeper", socket_path);
 	snprintf(log_path, sizeof(log_path), "%s/log", dir);
 	logged = false;
 	beside = false;
@@ -143,28 +88,21 @@ static int setup(void **state)
 	listener = unix_listen(device_path, SOCK_STREAM);
 	assert_true(listener >= 0);
 	device_reset();
-	served = false;
 	memset(&g, 0, sizeof(g));
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	int i;
-
 	if (g.base)
 		sim_disconnect(&g);
-	if (pid) {
-		kill(pid, SIGTERM);
-		daemon_wait();
-	}
-	if (served)
-		device_end();
+	if (pid)
+		daemon_end(&pid, SIGTERM);
+	device_end();
 	close(listener);
 	unlink(device_path);
 	unlink(log_path);
-	for (i = 0; i < 500 && access(keeper_path, F_OK) == 0; i++)
-		usleep(10000);
+	daemon_wait_keeper(socket_path);
 	return rmdir(dir);
 }
 
@@ -192,8 +130,7 @@ static void blocks_go_through(void **state)
 			 NXBLK_S_OK);
 	assert_int_equal(dev.disk[0], 0);
 	assert_int_equal(dev.disk[4095], 0);
-	assert_int_equal(kill(pid, SIGTERM), 0);
-	assert_int_equal(daemon_wait(), 0);
+	assert_int_equal(daemon_end(&pid, SIGTERM), 0);
 }
 
 /* No event tells of an answer that comes late; it is not left lying about. */
@@ -253,50 +190,31 @@ static void device_goes_away(void **state)
 	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_IOERR);
 	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_IOERR);
 	/* Nothing can be made durable any more. */
-	assert_int_equal(kill(pid, SIGTERM), 0);
-	assert_int_equal(daemon_wait(), 1);
+	assert_int_equal(daemon_end(&pid, SIGTERM), 1);
 }
 
 static void device_is_rejected(void **state)
 {
 	int ready;
-	char c;
 
 	dev.config.capacity = 0;
 	ready = daemon_spawn();
-	fcntl(listener, F_SETFL, 0);
-	device_start(accept(listener, NULL, NULL));
-	served = true;
-	assert_int_equal(read(ready, &c, 1), 0);
-	close(ready);
-	assert_int_equal(daemon_wait(), 2);
+	device_accept(listener);
+	assert_int_equal(daemon_never_ready(&pid, ready), 2);
 }
 
 static void no_device(void **state)
 {
-	int ready;
-	char c;
-
 	unlink(device_path);
-	ready = daemon_spawn();
-	assert_int_equal(read(ready, &c, 1), 0);
-	close(ready);
-	assert_int_equal(daemon_wait(), 2);
+	assert_int_equal(daemon_never_ready(&pid, daemon_spawn()), 2);
 }
 
 /* What the former rumpk sent may still be written: the disk stays away. */
 static void comes_back_without_it(void **state)
 {
-	int ready;
-	char c;
-
 	start();
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	daemon_wait();
-	ready = daemon_spawn();
-	assert_int_equal(read(ready, &c, 1), 0);
-	close(ready);
-	assert_int_equal(daemon_wait(), 2);
+	daemon_end(&pid, SIGKILL);
+	assert_int_equal(daemon_never_ready(&pid, daemon_spawn()), 2);
 	fcntl(listener, F_SETFL, O_NONBLOCK);
 	assert_int_equal(accept(listener, NULL, NULL), -1);
 }
@@ -311,11 +229,11 @@ static void successor_serves(void **state)
 	start();
 	memset(sim_data(&g), 0x77, 4096);
 	assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, 0, 8, 0), NXBLK_S_OK);
-	device_dies();
+	device_end();
 	sim_prepare(&g, &req, NXBLK_OP_FLUSH, 1);
 	sim_send(&g, &req);
 	assert_int_not_equal(sim_answer(&g, &rsp, 300), 0);
-	device_comes();
+	device_accept(listener);
 	assert_int_equal(sim_answer(&g, &rsp, 10000), 0);
 	assert_int_equal(rsp.status, NXBLK_S_OK);
 	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
@@ -328,20 +246,19 @@ static void reopened_by_an_operator(void **state)
 	struct nxblk_config config = { 0 };
 
 	start();
-	device_dies();
+	device_end();
 	while (sim_rw(&g, NXBLK_OP_READ, 0, 8, 0) == NXBLK_S_OK)
 		;
 	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_IOERR);
 	dev.config.capacity /= 2;
 	assert_int_equal(kill(pid, SIGHUP), 0);
-	device_comes();
+	device_accept(listener);
 	while (sim_rw(&g, NXBLK_OP_READ, 0, 8, 0) != NXBLK_S_OK)
 		usleep(1000);
 	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_OK);
 	assert_int_equal(sim_info(&g, &config), NXBLK_S_OK);
 	assert_int_equal(config.capacity, BYTES / 1024);
-	assert_int_equal(kill(pid, SIGTERM), 0);
-	assert_int_equal(daemon_wait(), 0);
+	assert_int_equal(daemon_end(&pid, SIGTERM), 0);
 }
 
 /* Its failure is the device's, and taken back with it. */
@@ -356,12 +273,12 @@ static void reopened_after_a_flush(void **state)
 	sim_prepare(&g, &req, NXBLK_OP_FLUSH, 1);
 	sim_send(&g, &req);
 	assert_int_not_equal(sim_answer(&g, &rsp, 300), 0);
-	device_dies();
+	device_end();
 	assert_int_equal(sim_answer(&g, &rsp, 10000), 0);
 	assert_int_equal(rsp.status, NXBLK_S_IOERR);
 	dev.misdeed = NONE;
 	assert_int_equal(kill(pid, SIGHUP), 0);
-	device_comes();
+	device_accept(listener);
 	while (sim_rw(&g, NXBLK_OP_READ, 0, 8, 0) != NXBLK_S_OK)
 		assert_true(now_ms() < until);
 	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_OK);
@@ -379,18 +296,15 @@ static void comes_back_with_it(void **state)
 	struct nxblk_config before;
 	struct nxblk_config after;
 	int ready;
-	char c = 0;
 
 	fence();
 	start();
 	assert_int_equal(sim_info(&g, &before), NXBLK_S_OK);
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	daemon_wait();
-	device_dies();
+	daemon_end(&pid, SIGKILL);
+	device_end();
 	ready = daemon_spawn();
-	device_comes();
-	assert_int_equal(read(ready, &c, 1), 1);
-	close(ready);
+	device_accept(listener);
+	daemon_ready(ready);
 	assert_int_equal(sim_wait_offer(&g, 5000), 0);
 	sim_ack(&g, NXBLK_F_FLUSH, DEPTH);
 	assert_true(sim_wait_state(&g, ION_HOST_LIVE, 5000));
@@ -403,26 +317,15 @@ static void comes_back_with_it(void **state)
 static void comes_back_to_another(void **state)
 {
 	int ready;
-	char c;
 
 	fence();
 	start();
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	daemon_wait();
-	device_dies();
+	daemon_end(&pid, SIGKILL);
+	device_end();
 	memcpy(dev.id, "another", 8);
 	ready = daemon_spawn();
-	device_comes();
-	assert_int_equal(read(ready, &c, 1), 0);
-	close(ready);
-	assert_int_equal(daemon_wait(), 2);
-}
-
-static void follow(struct sim_guest *guest)
-{
-	assert_int_equal(sim_wait_offer(guest, 5000), 0);
-	sim_ack(guest, guest->offer.features, DEPTH);
-	assert_true(sim_wait_state(guest, ION_HOST_LIVE, 5000));
+	device_accept(listener);
+	assert_int_equal(daemon_never_ready(&pid, ready), 2);
 }
 
 /* A disk beside the device's, which must not wait for anything of it. */
@@ -446,7 +349,7 @@ static void worker_dies(struct sim_guest *other)
 	assert_int_equal(kill(worker_of(pid), SIGKILL), 0);
 	while (!ion_guest_lost(&other->end))
 		assert_true(now_ms() < until);
-	follow(other);
+	daemon_follow(other, DEPTH);
 	assert_int_equal(sim_rw(other, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
 	assert_int_equal(sim_data(other)[4095], 0x44);
 	assert_int_equal(sim_rw(other, NXBLK_OP_WRITE, 0, 8, 0), NXBLK_S_OK);
@@ -462,7 +365,7 @@ static void worker_dies_without_a_fence(void **state)
 	start_beside(&other);
 	for (i = 0; i < 2; i++) {
 		worker_dies(&other);
-		follow(&g);
+		daemon_follow(&g, DEPTH);
 		assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0),
 				 NXBLK_S_IOERR);
 		assert_int_equal(sim_rw(&g, NXBLK_OP_WRITE, 0, 8, 0),
@@ -475,9 +378,9 @@ static void worker_dies_without_a_fence(void **state)
 	fcntl(listener, F_SETFL, O_NONBLOCK);
 	assert_int_equal(accept(listener, NULL, NULL), -1);
 	fcntl(listener, F_SETFL, 0);
-	device_dies();
+	device_end();
 	assert_int_equal(kill(pid, SIGHUP), 0);
-	device_comes();
+	device_accept(listener);
 	while (sim_rw(&g, NXBLK_OP_READ, 0, 8, 0) != NXBLK_S_OK)
 		usleep(1000);
 	assert_int_equal(sim_data(&g)[4095], 0x33);
@@ -494,11 +397,11 @@ static void worker_dies_and_another_device_comes(void **state)
 
 	start_beside(&other);
 	worker_dies(&other);
-	follow(&g);
-	device_dies();
+	daemon_follow(&g, DEPTH);
+	device_end();
 	memcpy(dev.id, "another", 8);
 	assert_int_equal(kill(pid, SIGHUP), 0);
-	device_comes();
+	device_accept(listener);
 	for (i = 0; i < 100; i++)
 		assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0),
 				 NXBLK_S_IOERR);
@@ -555,11 +458,11 @@ static void worker_dies_with_a_fence(void **state)
 
 	fence();
 	start_beside(&other);
-	device_dies();
+	device_end();
 	worker_dies(&other);
 	assert_int_equal(sim_wait_offer(&g, 200), -ETIMEDOUT);
-	device_comes();
-	follow(&g);
+	device_accept(listener);
+	daemon_follow(&g, DEPTH);
 	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);
 	assert_int_equal(sim_data(&g)[4095], 0x33);
 	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_OK);
@@ -573,9 +476,9 @@ static void worker_dies_and_no_device_comes(void **state)
 	fence();
 	strcat(spec, ",reconnect=1");
 	start_beside(&other);
-	device_dies();
+	device_end();
 	worker_dies(&other);
-	follow(&g);
+	daemon_follow(&g, DEPTH);
 	assert_int_equal(sim_rw(&g, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_IOERR);
 	assert_int_equal(sim_simple(&g, NXBLK_OP_FLUSH, 0, 0, 0), NXBLK_S_IOERR);
 	assert_int_equal(sim_rw(&other, NXBLK_OP_READ, 0, 8, 0), NXBLK_S_OK);

@@ -13,13 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#define DAEMON_EXEC
+#include "daemon.h"
 #include "qmp_server.h"
-#include "rumpk/run.h"
 #include "rumpk/unix.h"
 #include "rumpk/util.h"
 #include "sim_guest.h"
@@ -35,89 +34,44 @@
 
 static char dir[64];
 static char socket_path[80];
-static char keeper_path[96];
+static char log_path[80];
 static char ram_path[80];
 static char qmp_path[80];
 static char device_path[80];
 static int ram_fd;
 static uint8_t *ram;
 static int listener;
-static int said_fd = -1;
 static bool monitor;
-static bool served;
 static pid_t pid;
 static struct sim_guest g;
 
-/*
- * This program again, as rumpk: the threads of the monitor and the device may hold
- * locks of the allocator when it is forked, which nobody would ever release there.
- */
-static void daemon_child(int ready, const char *disk, const char *with_ram)
+static const char **command_line(const char *disk, const char *with_ram)
 {
-	char number[16];
-	char *argv[16] = { "rumpk",
-			   "--socket",
-			   socket_path,
-			   "--disk",
-			   (char *)(uintptr_t)disk,
-			   "--ready-fd",
-			   number };
-	int argc = 7;
+	static const char *args[10];
+	unsigned int n = 0;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (said_fd >= 0)
-		dup2(said_fd, STDERR_FILENO);
-	snprintf(number, sizeof(number), "%d", ready);
+	args[n++] = "--socket";
+	args[n++] = socket_path;
+	args[n++] = "--disk";
+	args[n++] = disk;
 	if (with_ram) {
-		argv[argc++] = "--ram";
-		argv[argc++] = (char *)(uintptr_t)with_ram;
-		argv[argc++] = "--qmp";
-		argv[argc++] = qmp_path;
+		args[n++] = "--ram";
+		args[n++] = with_ram;
+		args[n++] = "--qmp";
+		args[n++] = qmp_path;
 	}
-	execv("/proc/self/exe", argv);
-	_exit(FAILED);
+	args[n] = NULL;
+	return args;
 }
 
-static int daemon_spawn(const char *disk, const char *with_ram)
+static void start_rumpk(const char *disk)
 {
-	int p[2];
-
-	assert_int_equal(pipe2(p, 0), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		close(p[0]);
-		daemon_child(p[1], disk, with_ram);
-	}
-	close(p[1]);
-	return p[0];
+	pid = daemon_start(command_line(disk, ram_path), log_path);
 }
 
-static int daemon_wait(void)
+static int rumpk_fails(const char *disk, const char *with_ram)
 {
-	int status = -1;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	pid = 0;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
-}
-
-static void daemon_ready(int ready)
-{
-	char c = 0;
-
-	assert_int_equal(read(ready, &c, 1), 1);
-	close(ready);
-}
-
-static int daemon_fails(const char *disk, const char *with_ram)
-{
-	int ready = daemon_spawn(disk, with_ram);
-	char c;
-
-	assert_int_equal(read(ready, &c, 1), 0);
-	close(ready);
-	return daemon_wait();
+	return daemon_fails(command_line(disk, with_ram), log_path);
 }
 
 static void start_monitor(const char *status)
@@ -142,7 +96,7 @@ static void connect_guest(void)
 static void start(const char *disk)
 {
 	start_monitor("running");
-	daemon_ready(daemon_spawn(disk, ram_path));
+	start_rumpk(disk);
 	connect_guest();
 }
 
@@ -151,7 +105,7 @@ static int setup(void **state)
 	strcpy(dir, "/dev/shm/rumpk-unit-XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	snprintf(socket_path, sizeof(socket_path), "%s/s", dir);
-	snprintf(keeper_path, sizeof(keeper_path), "%s.keeper", socket_path);
+	snprintf(log_path, sizeof(log_path), "%s/log", dir);
 	snprintf(qmp_path, sizeof(qmp_path), "%s/qmp", dir);
 	snprintf(device_path, sizeof(device_path), "%s/device", dir);
 	snprintf(ram_path, sizeof(ram_path), "%s/ram", dir);
@@ -162,7 +116,6 @@ static int setup(void **state)
 	assert_true(ram != MAP_FAILED);
 	listener = unix_listen(device_path, SOCK_STREAM);
 	device_reset();
-	served = false;
 	monitor = false;
 	memset(&g, 0, sizeof(g));
 	return 0;
@@ -170,16 +123,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	int i;
-
 	if (g.base)
 		sim_disconnect(&g);
-	if (pid) {
-		kill(pid, SIGTERM);
-		daemon_wait();
-	}
-	if (served)
-		device_end();
+	if (pid)
+		daemon_end(&pid, SIGTERM);
+	device_end();
 	if (monitor)
 		stop_monitor();
 	close(listener);
@@ -187,8 +135,8 @@ static int teardown(void **state)
 	close(ram_fd);
 	unlink(ram_path);
 	unlink(device_path);
-	for (i = 0; i < 500 && access(keeper_path, F_OK) == 0; i++)
-		usleep(10000);
+	unlink(log_path);
+	daemon_wait_keeper(socket_path);
 	return rmdir(dir);
 }
 
@@ -274,10 +222,8 @@ static void start_device(const char *more)
 
 	snprintf(spec, sizeof(spec), "vhost=%s%s", device_path, more);
 	start_monitor("running");
-	ready = daemon_spawn(spec, ram_path);
-	fcntl(listener, F_SETFL, 0);
-	device_start(accept(listener, NULL, NULL));
-	served = true;
+	pid = daemon_fork(command_line(spec, ram_path), log_path, &ready);
+	device_accept(listener);
 	daemon_ready(ready);
 	connect_guest();
 }
@@ -318,7 +264,7 @@ static void right_missing(void **state)
 /* A guest waits for the monitor, but not for ever. */
 static void no_monitor(void **state)
 {
-	daemon_ready(daemon_spawn("mem=1M", ram_path));
+	start_rumpk("mem=1M");
 	connect_guest();
 	assert_false(offered());
 	assert_int_equal(gpa(NXBLK_OP_READ, 0, 0), NXBLK_S_UNSUPP);
@@ -326,7 +272,7 @@ static void no_monitor(void **state)
 
 static void monitor_comes_late(void **state)
 {
-	daemon_ready(daemon_spawn("mem=1M", ram_path));
+	start_rumpk("mem=1M");
 	assert_int_equal(sim_connect(&g, socket_path, 1, 2), 0);
 	assert_int_equal(sim_bind(&g, 0), 0);
 	ion_guest_reset(&g.end, 77);
@@ -503,9 +449,8 @@ static void comes_again(void **state)
 {
 	start("mem=1M");
 	assert_true(offered());
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	daemon_wait();
-	daemon_ready(daemon_spawn("mem=1M", ram_path));
+	daemon_end(&pid, SIGKILL);
+	start_rumpk("mem=1M");
 	assert_int_equal(qmp_server_seen(QMP_CMD_HOLD), 2);
 	assert_int_equal(sim_wait_offer(&g, PATIENCE_MS), 0);
 	assert_true(offered());
@@ -524,23 +469,22 @@ static void comes_again_with_less(void **state)
 	int fd;
 
 	start("mem=1M");
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	daemon_wait();
+	daemon_end(&pid, SIGKILL);
 	for (i = 0; i < ARRAY_SIZE(less); i++)
-		assert_int_equal(daemon_fails(less[i], ram_path), FAILED);
-	assert_int_equal(daemon_fails("mem=1M", NULL), USAGE);
+		assert_int_equal(rumpk_fails(less[i], ram_path), FAILED);
+	assert_int_equal(rumpk_fails("mem=1M", NULL), USAGE);
 	snprintf(other, sizeof(other), "%s,machine=pc", ram_path);
-	assert_int_equal(daemon_fails("mem=1M", other), USAGE);
+	assert_int_equal(rumpk_fails("mem=1M", other), USAGE);
 	snprintf(other, sizeof(other), "%s/other", dir);
 	fd = open(other, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(ftruncate(fd, RAM_BYTES), 0);
 	close(fd);
-	assert_int_equal(daemon_fails("mem=1M", other), USAGE);
+	assert_int_equal(rumpk_fails("mem=1M", other), USAGE);
 	unlink(other);
 	stop_monitor();
-	assert_int_equal(daemon_fails("mem=1M", ram_path), FAILED);
+	assert_int_equal(rumpk_fails("mem=1M", ram_path), FAILED);
 	start_monitor("running");
-	daemon_ready(daemon_spawn("mem=1M", ram_path));
+	start_rumpk("mem=1M");
 	assert_int_equal(sim_wait_offer(&g, PATIENCE_MS), 0);
 	assert_true(offered());
 }
@@ -549,11 +493,10 @@ static void comes_again_with_less(void **state)
 static void comes_again_to_a_reset(void **state)
 {
 	start("mem=1M");
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	daemon_wait();
+	daemon_end(&pid, SIGKILL);
 	stop_monitor();
 	start_monitor("shutdown");
-	daemon_ready(daemon_spawn("mem=1M", ram_path));
+	start_rumpk("mem=1M");
 	assert_true(qmp_server_wait(QMP_CMD_CONT, 1, PATIENCE_MS));
 	assert_int_equal(qmp_server_seen(QMP_CMD_RESET), 1);
 	assert_int_equal(sim_attach(&g, ALL, DEPTH), 0);
@@ -563,27 +506,19 @@ static void comes_again_to_a_reset(void **state)
 /* The operator's to prevent; not silent, at least. */
 static void ram_is_truncated(void **state)
 {
-	char said[8192] = "";
 	uint64_t until = now_ms() + PATIENCE_MS;
 	struct nxblk_req req;
-	int status;
 
-	said_fd = memfd_create("said", MFD_CLOEXEC);
 	start("mem=1M");
 	assert_int_equal(ftruncate(ram_fd, 0), 0);
 	prepare_gpa(&req, NXBLK_OP_READ, 0, 0, 4096);
 	sim_send(&g, &req);
-	while (!strstr(said, "file was truncated")) {
+	while (!daemon_logged(log_path, "file was truncated")) {
 		assert_true(now_ms() < until);
 		usleep(1000);
-		assert_true(pread(said_fd, said, sizeof(said) - 1, 0) >= 0);
 	}
 	/* No successor can serve: the RAM is not what it was. */
-	assert_int_equal(kill(pid, SIGTERM), 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	pid = 0;
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) != 0);
-	close_fd(&said_fd);
+	assert_in_range(daemon_end(&pid, SIGTERM), 1, 255);
 }
 
 static void monitor_is_lost(void **state)

@@ -16,15 +16,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "rumpk/run.h"
 #include "rumpk/unix.h"
 #include "rumpk/util.h"
 #include "control_client.h"
+#define DAEMON_EXEC
+#include "daemon.h"
 #include "sim_guest.h"
 #include "virtio_device.h"
 
@@ -36,49 +35,22 @@ static char dir[64];
 static char device_path[80];
 static char socket_path[80];
 static char control_path[80];
-static char keeper_path[96];
 static char spec[128];
 static int listener;
 static pid_t pid;
-static bool served;
 static struct sim_guest g;
 static int ctl;
 
-/* This program again, as rumpk: see test_cell_virtio.c. */
-static void daemon_child(int ready)
-{
-	char number[16];
-	char *argv[] = { "rumpk",      "--socket", socket_path, "--control",
-			 control_path, "--disk",   spec,	"--ready-fd",
-			 number,       NULL };
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	snprintf(number, sizeof(number), "%d", ready);
-	execv("/proc/self/exe", argv);
-	_exit(1);
-}
-
 static void start(void)
 {
-	struct pollfd p = { .fd = listener, .events = POLLIN };
-	int ready[2];
-	int sock;
-	char c = 0;
+	const char *args[] = { "--socket",   socket_path, "--control",
+			       control_path, "--disk",	  spec,
+			       NULL };
+	int ready;
 
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	if (pid == 0) {
-		close(ready[0]);
-		daemon_child(ready[1]);
-	}
-	close(ready[1]);
-	assert_int_equal(poll(&p, 1, 20000), 1);
-	sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	assert_true(sock >= 0);
-	device_start(sock);
-	served = true;
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	close(ready[0]);
+	pid = daemon_fork(args, NULL, &ready);
+	device_accept(listener);
+	daemon_ready(ready);
 	ctl = client_connect(control_path);
 	assert_int_equal(sim_connect(&g, socket_path, 1, 2), 0);
 	assert_int_equal(sim_bind(&g, 0), 0);
@@ -92,32 +64,24 @@ static int setup(void **state)
 	snprintf(device_path, sizeof(device_path), "%s/device", dir);
 	snprintf(socket_path, sizeof(socket_path), "%s/s", dir);
 	snprintf(control_path, sizeof(control_path), "%s/c", dir);
-	snprintf(keeper_path, sizeof(keeper_path), "%s.keeper", socket_path);
 	snprintf(spec, sizeof(spec), "vhost=%s", device_path);
 	listener = unix_listen(device_path, SOCK_STREAM);
 	assert_true(listener >= 0);
 	device_reset();
-	served = false;
 	memset(&g, 0, sizeof(g));
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	int status;
-	int i;
-
 	if (g.base)
 		sim_disconnect(&g);
 	close(ctl);
-	kill(pid, SIGTERM);
-	waitpid(pid, &status, 0);
-	if (served)
-		device_end();
+	daemon_end(&pid, SIGTERM);
+	device_end();
 	close(listener);
 	unlink(device_path);
-	for (i = 0; i < 500 && access(keeper_path, F_OK) == 0; i++)
-		usleep(10000);
+	daemon_wait_keeper(socket_path);
 	return rmdir(dir);
 }
 

@@ -312,15 +312,35 @@ void device_reset(void)
 void device_start(int sock)
 {
 	dev.sock = sock;
+	dev.started = true;
 	if (pthread_create(&thread, NULL, dev_main, NULL))
 		abort();
 }
 
-/* It dies; what it is like, and its contents, are its successor's. */
+/* Started when a driver comes, which it has to. */
+void device_accept(int listener)
+{
+	struct pollfd p = { .fd = listener, .events = POLLIN };
+	int sock = -1;
+
+	if (poll(&p, 1, 20000) == 1)
+		sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (sock < 0)
+		abort();
+	device_start(sock);
+}
+
+/*
+ * It dies, if it was started; what it is like, and its contents, are its
+ * successor's.
+ */
 void device_end(void)
 {
 	unsigned int i;
 
+	if (!dev.started)
+		return;
+	dev.started = false;
 	dev.stop = true;
 	pthread_join(thread, NULL);
 	for (i = 0; i < dev.regions; i++)

@@ -66,6 +66,7 @@ struct region {
  * @shrunk: the driver's memory could be truncated
  * @misdeed: &enum misdeed
  * @lingers: it does not close a connection that the driver has shut down
+ * @started: the thread runs
  * @stop: the thread ends
  */
 struct device {
@@ -93,6 +94,7 @@ struct device {
 	unsigned int nranges;
 	uint32_t most_segs;
 	bool shrunk;
+	bool started;
 	atomic_int misdeed;
 	atomic_bool lingers;
 	atomic_bool stop;
@@ -102,6 +104,7 @@ extern struct device dev;
 
 void device_reset(void);
 void device_start(int sock);
+void device_accept(int listener);
 void device_end(void);
 void device_pair(int *sock);
 
