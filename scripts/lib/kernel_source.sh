@@ -6,10 +6,11 @@
 # directory of the newest kernel that the cache has, and fails when there is none; build
 # VERSION puts one there.
 
-# kernel_once LOCK SERIES REFRESH: print the kernel's directory; where there is none, or
-# REFRESH is "yes", after a build from the newest linux-source-SERIES on offer.
+# kernel_once LOCK SERIES any|newest|cached: print the kernel's directory; with "newest",
+# and with "any" where there is none, after a build from the newest linux-source-SERIES
+# on offer.
 kernel_once() {
-	if [[ $3 == yes ]] || ! cached >/dev/null; then
+	if [[ $3 == newest ]] || { [[ $3 == any ]] && ! cached >/dev/null; }; then
 		with_lock "$1" kernel_build_newest "$2" "$3"
 	fi
 	cached
@@ -18,7 +19,7 @@ kernel_once() {
 kernel_build_newest() {
 	local version
 	# Another one may have built it while this one waited for the lock.
-	[[ $2 == yes ]] || ! cached >/dev/null || return 0
+	[[ $2 == newest ]] || ! cached >/dev/null || return 0
 	apt_private_update || die 1 "no package lists for linux-source-$1 (is there a network?)"
 	version=$(apt_private apt-cache madison "linux-source-$1" |
 		awk -F '|' '$3 !~ / Sources *$/ { gsub(/ /, "", $2); print $2 }' |
