@@ -11,6 +11,7 @@ source "$(dirname "$0")/../common.sh"
 cat >"$tmp/zero_copy.sh" <<'GUEST'
 nexus=/sys/block/nxblk0/nexus
 never=4294967295
+megabytes=$1
 wrong() { echo "$*"; exit 1; }
 
 # since: the counters from now on. moved COUNTER VALUE: what it has gone up by.
@@ -74,7 +75,7 @@ load() {
 	name=$1
 	shift
 	fio --name="$name" --filename=/dev/nxblk0 --thread --direct=1 --ioengine=libaio \
-		--verify=crc32c --verify_fatal=1 --size=16m --minimal "$@" >/dev/null ||
+		--verify=crc32c --verify_fatal=1 --size=${megabytes}m --minimal "$@" >/dev/null ||
 		wrong "fio $name failed with zero_copy_min=$(cat $nexus/zero_copy_min)"
 }
 for value in 0 16384 $never; do
@@ -106,5 +107,5 @@ moved copied_bytes 65536 misfit
 [ "$(tr -s ' ' </sys/block/nxblk0/inflight)" = " 0 0" ] || wrong "requests are left"
 GUEST
 
-cell --direct --fio --put "$tmp/zero_copy.sh:/zero_copy.sh" -- sh /zero_copy.sh || fail "see above"
+cell --direct --fio --put "$tmp/zero_copy.sh:/zero_copy.sh" -- sh /zero_copy.sh $((16 / NEXUS_PATIENCE)) || fail "see above"
 no_kernel_complaint
