@@ -12,7 +12,7 @@ socket=$tmp/ion.sock
 start_rumpk "$socket" --disk "file=$tmp/image"
 
 start "$NEXUS_TOP/scripts/cell" --logs "$logs/cell" --socket "$socket" --timeout 120 -- sh -c '
-	while dd if=/dev/zero of=/dev/nxblk0 bs=64k conv=fsync 2>/dev/null; do :; done &
+	while [ -b /dev/nxblk0 ] && dd if=/dev/zero of=/dev/nxblk0 bs=64k conv=fsync 2>/dev/null; do :; done &
 	echo writing
 	# The host stops now; nothing is answered any more.
 	while [ "$(cat /sys/bus/ion/devices/ion0-0700-0/host_alive)" = 1 ]; do
