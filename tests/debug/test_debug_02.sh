@@ -9,6 +9,8 @@ source "$(dirname "$0")/debug_lib.sh"
 
 cat >"$tmp/guest.sh" <<GUEST
 await() { for _ in \$(seq 600); do [ -b /dev/nxblk0 ] && [ -e /sys/block/nxblk0/nexus ] && return; sleep 0.1; done; exit 90; }
+# Whoever looks for partitions on a disk that has just come holds the module.
+unload() { for _ in \$(seq 100); do rmmod nexus_blk 2>/dev/null; rmmod nexus_ion 2>/dev/null && return; sleep 0.1; done; exit 8; }
 for round in 1 2 3; do
 	insmod /lib/modules/nexus_ion.ko && insmod /lib/modules/nexus_blk.ko || exit 1
 	await
@@ -22,7 +24,7 @@ for round in 1 2 3; do
 		echo \$device >/sys/bus/ion/drivers/nexus_blk/bind || exit 7
 		await
 	done
-	rmmod nexus_blk && rmmod nexus_ion || exit 8
+	unload
 done
 $SCAN_FOR_LEAKS
 GUEST
