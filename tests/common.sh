@@ -215,7 +215,7 @@ complaints() {
 	case $NEXUS_KERNEL in
 	kcsan) awk -f "$NEXUS_TOP/tests/debug/races.awk" "$1" ;;
 	*) cat "$1" ;;
-	esac | grep -a -E "$COMPLAINTS"
+	esac | grep -a -E "$COMPLAINTS" | grep -a -v -E "${EXCUSED:-^$}"
 }
 COMPLAINTS='WARNING:|BUG:|Oops|Call Trace|UBSAN|KASAN|KCSAN|INFO: task|INFO: trying|INFO: lockdep'
 COMPLAINTS+='|detected stalls|self-detected stall|kmemleak: .* suspected|corruption'

@@ -26,10 +26,11 @@ obey() {
 	esac
 }
 
-# run_guest [CELL-OPTION...]: to its end, which must be good.
+# run_guest [CELL-OPTION...]: to its end, which must be good. The script is told how many
+# times as long as else to be patient.
 run_guest() {
 	converse obey --socket "$socket" --put "$tmp/guest.sh:/guest.sh" --timeout 200 "$@" \
-		-- sh /guest.sh
+		-- sh /guest.sh "$NEXUS_PATIENCE"
 	no_kernel_complaint
 }
 

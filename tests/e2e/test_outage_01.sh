@@ -23,7 +23,7 @@ sleep 2
 begin=$(now)
 write b && exit 3
 took=$(($(now) - begin))
-[ $took -ge 3 ] && [ $took -le 20 ] || { echo "the first error took $took s"; exit 4; }
+[ $took -ge 3 ] && [ $took -le $((20 * $1)) ] || { echo "the first error took $took s"; exit 4; }
 [ "$(cat $nexus/state)" = failing ] || exit 5
 begin=$(now)
 write c && exit 6
