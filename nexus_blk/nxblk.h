@@ -352,6 +352,7 @@ void nxblk_disk_quiesce(struct nxblk_disk *d);
 void nxblk_disk_resume(struct nxblk_disk *d);
 void nxblk_disk_put(struct nxblk_disk *d);
 bool nxblk_disk_all_up(struct nxblk_disk *d);
+bool nxblk_disk_served(struct nxblk_disk *d);
 const char *nxblk_disk_name(struct nxblk_disk *d);
 const char *nxblk_state_name(enum nxblk_state state);
 

@@ -252,7 +252,7 @@ static bool nxblk_outage_stuck(struct nxblk_disk *d)
 	bool pending = d->state != NXBLK_LIVE;
 	unsigned int i;
 
-	if (d->state == NXBLK_LIVE && ion_device_host_alive(d->idev))
+	if (nxblk_disk_served(d))
 		patience = NXBLK_REAP_PATIENCE_ALIVE;
 	for (i = 0; i < d->nr_queues; i++)
 		pending |= nxblk_queue_oldest(&d->queues[i]) > 0;
