@@ -122,7 +122,7 @@ u32 nxblk_answer(struct ion_channel *ch, const void *data)
 	if (resp->tag >= q->depth)
 		return ION_REASON_RSP_TAG;
 	slot = &q->slots[resp->tag];
-	/* Pairs with the release in nxblk_issue(). */
+	/* Pairs with the release in ion_channel_send_marked(). */
 	state = atomic_read_acquire(&slot->state);
 	if (state != NXBLK_SLOT_IN_FLIGHT && state != NXBLK_SLOT_QUARANTINE)
 		return ION_REASON_RSP_UNMATCHED;
