@@ -129,7 +129,9 @@ u32 nxblk_answer(struct ion_channel *ch, const void *data)
 	if (resp->op != slot->op || resp->cookie != slot->cookie)
 		return ION_REASON_RSP_UNMATCHED;
 
-	WRITE_ONCE(d->last_answer, jiffies);
+	/* INFO is asked as often as the host hints: its answers are no progress. */
+	if (slot->rq)
+		WRITE_ONCE(d->last_answer, jiffies);
 	if (unlikely(test_bit(0, &d->silent)))
 		clear_bit(0, &d->silent);
 	/* Another CPU may just be ending it early. */

@@ -314,7 +314,8 @@ static void nxblk_disk_unplug(struct nxblk_disk *d)
 
 	mutex_lock(&d->lock);
 	d->removing = true;
-	WRITE_ONCE(d->last_answer, jiffies);
+	d->removing_since = jiffies;
+	WRITE_ONCE(d->last_answer, d->removing_since);
 	served = nxblk_disk_served(d);
 	if (!served)
 		nxblk_outage_fail(d, NXBLK_DEAD, BLK_STS_IOERR,
