@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# timeout: 600
 # A removal with dirty data throws none of it away while the host lives, although a channel
 # is down at that moment; and a live host that answers everything but one write does not
 # hold it for ever, even where the operator has told requests to wait (requeue).
