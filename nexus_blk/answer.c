@@ -122,14 +122,16 @@ u32 nxblk_answer(struct ion_channel *ch, const void *data)
 	if (resp->tag >= q->depth)
 		return ION_REASON_RSP_TAG;
 	slot = &q->slots[resp->tag];
-	/* Pairs with the release in nxblk_issue(). */
+	/* Pairs with the release in ion_channel_send_marked(). */
 	state = atomic_read_acquire(&slot->state);
 	if (state != NXBLK_SLOT_IN_FLIGHT && state != NXBLK_SLOT_QUARANTINE)
 		return ION_REASON_RSP_UNMATCHED;
 	if (resp->op != slot->op || resp->cookie != slot->cookie)
 		return ION_REASON_RSP_UNMATCHED;
 
-	WRITE_ONCE(d->last_answer, jiffies);
+	/* INFO is asked as often as the host hints: its answers are no progress. */
+	if (slot->rq)
+		WRITE_ONCE(d->last_answer, jiffies);
 	if (unlikely(test_bit(0, &d->silent)))
 		clear_bit(0, &d->silent);
 	/* Another CPU may just be ending it early. */

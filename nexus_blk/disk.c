@@ -291,10 +291,20 @@ put:
 	return ret;
 }
 
-/* Is there a host that dirty data can be written to? */
-static bool nxblk_disk_served(struct nxblk_disk *d)
+/**
+ * nxblk_disk_served - is there a host that dirty data can be written to
+ * @d: disk, locked
+ *
+ * A channel that is down for a moment, since a worker was killed or after a latch,
+ * is up again soon: while the heart beats that host counts, and a removal waits
+ * for it as for one that is slow.
+ *
+ * Return: whether there is.
+ */
+bool nxblk_disk_served(struct nxblk_disk *d)
 {
-	return d->state == NXBLK_LIVE && ion_device_host_alive(d->idev);
+	return (d->state == NXBLK_LIVE || d->state == NXBLK_DOWN) &&
+	       ion_device_host_alive(d->idev);
 }
 
 /* With a live host, dirty data is written; with a silent one, nothing waits. */
@@ -304,7 +314,8 @@ static void nxblk_disk_unplug(struct nxblk_disk *d)
 
 	mutex_lock(&d->lock);
 	d->removing = true;
-	WRITE_ONCE(d->last_answer, jiffies);
+	d->removing_since = jiffies;
+	WRITE_ONCE(d->last_answer, d->removing_since);
 	served = nxblk_disk_served(d);
 	if (!served)
 		nxblk_outage_fail(d, NXBLK_DEAD, BLK_STS_IOERR,

@@ -63,14 +63,10 @@ static void nxblk_info_issue(struct nxblk_disk *d)
 	d->want_info = false;
 	d->info_warned = false;
 	d->info_at = jiffies + msecs_to_jiffies(NXBLK_INFO_PAUSE_MS);
-	/* Pairs with the acquire in nxblk_answer(). */
-	atomic_set_release(&slot->state, NXBLK_SLOT_IN_FLIGHT);
-	if (ion_channel_send(q->ch, &req)) {
-		atomic_cmpxchg(&slot->state, NXBLK_SLOT_IN_FLIGHT,
-			       NXBLK_SLOT_IDLE);
-		/* ->up() asks again. */
+	/* ->up() asks again. */
+	if (ion_channel_send_marked(q->ch, &req, &slot->state,
+				    NXBLK_SLOT_IN_FLIGHT))
 		return;
-	}
 	ion_channel_flush(q->ch);
 	nxblk_info_again(d);
 }

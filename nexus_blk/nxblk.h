@@ -266,6 +266,7 @@ enum nxblk_state {
  * @reason: why it is in @state, for sysfs
  * @quiesced: no request is being dispatched
  * @removing: the driver is being unbound
+ * @removing_since: jiffies when that began
  * @want_info: INFO is to be asked
  * @info_at: jiffies, but not before then
  * @down_since: jiffies when @state left LIVE, unless it had been LIVE in vain
@@ -280,7 +281,7 @@ enum nxblk_state {
  * @read_only: refuse writes; read without lock
  * @zero_copy_min: bytes from which on a request is not bounced; read without lock
  * @silent: bit 0: it was said that the host is silent; cleared by an answer
- * @last_answer: jiffies
+ * @last_answer: jiffies of the last answer to a request, INFO aside
  * @quarantined: slots in NXBLK_SLOT_QUARANTINE
  * @work: moves the disk along: INFO, and what follows from it
  * @add_work: makes the disk known, which reads from it
@@ -303,6 +304,7 @@ struct nxblk_disk {
 	char reason[64];
 	bool quiesced;
 	bool removing;
+	unsigned long removing_since;
 	bool want_info;
 	unsigned long info_at;
 	unsigned long down_since;
@@ -352,6 +354,7 @@ void nxblk_disk_quiesce(struct nxblk_disk *d);
 void nxblk_disk_resume(struct nxblk_disk *d);
 void nxblk_disk_put(struct nxblk_disk *d);
 bool nxblk_disk_all_up(struct nxblk_disk *d);
+bool nxblk_disk_served(struct nxblk_disk *d);
 const char *nxblk_disk_name(struct nxblk_disk *d);
 const char *nxblk_state_name(enum nxblk_state state);
 

@@ -29,6 +29,11 @@
 #define NXBLK_REAP_PATIENCE (5 * HZ)
 #define NXBLK_REAP_PATIENCE_ALIVE (60 * HZ)
 #define NXBLK_REAP_LOOK (HZ / 2)
+/*
+ * Nor does one request hold a removal for longer, whatever else the host answers
+ * meanwhile: others' reads may go on for ever.
+ */
+#define NXBLK_REAP_MOST (180 * HZ)
 
 /* An idle disk that was in service for so long was well. */
 #define NXBLK_LIVE_LONG (5 * HZ)
@@ -249,15 +254,19 @@ enum blk_eh_timer_return nxblk_outage_timeout(struct request *rq)
 static bool nxblk_outage_stuck(struct nxblk_disk *d)
 {
 	unsigned long patience = NXBLK_REAP_PATIENCE;
-	bool pending = d->state != NXBLK_LIVE;
+	u64 oldest = 0;
 	unsigned int i;
 
-	if (d->state == NXBLK_LIVE && ion_device_host_alive(d->idev))
+	if (nxblk_disk_served(d))
 		patience = NXBLK_REAP_PATIENCE_ALIVE;
 	for (i = 0; i < d->nr_queues; i++)
-		pending |= nxblk_queue_oldest(&d->queues[i]) > 0;
-	return pending &&
-	       time_after(jiffies, READ_ONCE(d->last_answer) + patience);
+		oldest = max(oldest, nxblk_queue_oldest(&d->queues[i]));
+	if (!oldest && d->state == NXBLK_LIVE)
+		return false;
+	if (time_after(jiffies, READ_ONCE(d->last_answer) + patience))
+		return true;
+	return nsecs_to_jiffies(oldest) > NXBLK_REAP_MOST &&
+	       time_after(jiffies, d->removing_since + NXBLK_REAP_MOST);
 }
 
 /**

@@ -145,8 +145,12 @@ static u64 nxblk_first_issue(struct request *rq, u64 now)
 }
 
 /*
- * Send a prepared request. On failure the slot is idle again and the request is
+ * Send a prepared request. On failure the slot is idle still and the request is
  * the caller's: started, to be issued another time.
+ *
+ * The slot is in flight only when nothing can fail any more. Cookies can be foretold:
+ * were it so before, a host might answer what it is yet to get, the tag be issued anew
+ * elsewhere, and a send that fails here take back the other request's slot.
  */
 static int nxblk_issue(struct nxblk_queue *q, struct request *rq,
 		       struct nxblk_req *req)
@@ -165,15 +169,13 @@ static int nxblk_issue(struct nxblk_queue *q, struct request *rq,
 	blk_mq_start_request(rq);
 	trace_nxblk_issue(q->disk->index, q->index, req);
 
-	/* Pairs with the acquire in nxblk_answer(). */
-	atomic_set_release(&slot->state, NXBLK_SLOT_IN_FLIGHT);
-	ret = ion_channel_send(q->ch, req);
-	if (likely(!ret)) {
+	ret = ion_channel_send_marked(q->ch, req, &slot->state,
+				      NXBLK_SLOT_IN_FLIGHT);
+	if (likely(!ret))
 		nxblk_count(q, req, misfit);
-		return 0;
-	}
-	/* A host that answers what it was never sent has ended it all the same. */
-	return nxblk_queue_release(q, slot, NXBLK_SLOT_IN_FLIGHT) ? ret : 0;
+	else
+		nxblk_pool_give(&q->pool, slot);
+	return ret;
 }
 
 static void nxblk_commit(struct nxblk_queue *q)

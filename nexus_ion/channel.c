@@ -537,14 +537,21 @@ void ion_channel_fault(struct ion_channel *ch, u32 reason)
 EXPORT_SYMBOL_GPL(ion_channel_fault);
 
 /**
- * ion_channel_send - write one message, not visible before ion_channel_flush()
+ * ion_channel_send_marked - write one message, not visible before ion_channel_flush()
  * @ch: channel
  * @msg: entry.req.entry_size bytes
+ * @mark: set with release when the message is written, and before anybody can make
+ *	it visible; untouched on failure. Optional
+ * @value: what it is set to
+ *
+ * A sender that set its mark itself, first, would have to take it back on failure;
+ * and a host that answers what it was never sent could have had it used anew by then.
  *
  * Context: any.
  * Return: 0; -ENOSPC when the ring is full; -ENOTCONN when the channel is not up.
  */
-int ion_channel_send(struct ion_channel *ch, const void *msg)
+int ion_channel_send_marked(struct ion_channel *ch, const void *msg,
+			    atomic_t *mark, int value)
 {
 	struct ion_prod *req = &ch->end.req;
 	unsigned long flags;
@@ -558,6 +565,9 @@ int ion_channel_send(struct ion_channel *ch, const void *msg)
 		if (req->broken)
 			ion_channel_note_latch(ch, ION_REASON_REQ_CONS);
 	} else {
+		/* Pairs with the acquire in whatever judges answers: nxblk_answer(). */
+		if (mark)
+			atomic_set_release(mark, value);
 		ion_prod_put(req, msg);
 		ch->stats.sent++;
 		if (!ch->ops->one_way)
@@ -566,7 +576,7 @@ int ion_channel_send(struct ion_channel *ch, const void *msg)
 	spin_unlock_irqrestore(&ch->prod_lock, flags);
 	return ret;
 }
-EXPORT_SYMBOL_GPL(ion_channel_send);
+EXPORT_SYMBOL_GPL(ion_channel_send_marked);
 
 /**
  * ion_channel_flush - make sent messages visible, with a doorbell if wanted

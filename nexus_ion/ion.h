@@ -221,8 +221,22 @@ int ion_channel_open(struct ion_channel *ch, const struct ion_channel_ops *ops,
 		     void *priv);
 int ion_channel_close(struct ion_channel *ch);
 void ion_channel_fault(struct ion_channel *ch, u32 reason);
-int ion_channel_send(struct ion_channel *ch, const void *msg);
+int ion_channel_send_marked(struct ion_channel *ch, const void *msg,
+			    atomic_t *mark, int value);
 void ion_channel_flush(struct ion_channel *ch);
+
+/**
+ * ion_channel_send - write one message, not visible before ion_channel_flush()
+ * @ch: channel
+ * @msg: entry.req.entry_size bytes
+ *
+ * Context: any.
+ * Return: as ion_channel_send_marked().
+ */
+static inline int ion_channel_send(struct ion_channel *ch, const void *msg)
+{
+	return ion_channel_send_marked(ch, msg, NULL, 0);
+}
 
 /**
  * typedef ion_receive_fn - handle one message

@@ -222,6 +222,13 @@ static void capacity_flips(struct disk *d, unsigned int left)
 	disk_hint(d);
 }
 
+/* Nothing has changed: the guest is made to ask. */
+static void hint_always(struct disk *d, unsigned int left)
+{
+	(void)left;
+	disk_hint(d);
+}
+
 /* Five times a second; in the end it is twice as large. */
 static void read_only_flips(struct disk *d, unsigned int left)
 {
@@ -437,6 +444,7 @@ const struct misdeed misdeeds[] = {
 
 	{ .name = "mute", .mute = true },
 	{ .name = "slow", .slow = true },
+	{ .name = "slow-chatty", .slow = true, .tick = hint_always, .ticks = ~0u },
 	{ .name = "flips", .flips = true },
 	{ .name = "host-latch", .times = 1, .answer = host_latch },
 	{ .name = "restart", .times = 1, .answer = restart },
