@@ -157,10 +157,12 @@ static const int allowed[] = {
 	SCMP_SYS(getrandom),
 };
 
-/* Without locks: a worker that let go of one would open the fence. */
+/*
+ * Without locks: a worker that let go of one would open the fence. Without F_SETFL: a
+ * description may be shared, a doorbell's with QEMU.
+ */
 static const int allowed_fcntls[] = {
-	F_GETFD,	 F_SETFD,     F_GETFL,	   F_SETFL,
-	F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS,
+	F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS,
 };
 
 static int allow_all(scmp_filter_ctx ctx)

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -195,6 +196,10 @@ static void becomes_nothing_else(void)
 	/* The fence is not its to open. */
 	denied(flock(fd, LOCK_UN));
 	denied(fcntl(fd, F_OFD_SETLK, &fl));
+	/* Who shares the description goes by its flags. */
+	denied(fcntl(fd, F_SETFL, 0));
+	denied(fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK));
+	denied(ioctl(fd, FIONBIO, argv));
 	denied(mprotect(NULL, 4096, PROT_READ | PROT_EXEC));
 	must(mmap(NULL, 4096, PROT_READ | PROT_EXEC,
 		  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED &&
