@@ -116,7 +116,6 @@ static const int allowed[] = {
 	/* Sockets and doorbells that are there already, or come from the broker. */
 	SCMP_SYS(sendmsg),
 	SCMP_SYS(recvmsg),
-	SCMP_SYS(sendto),
 	SCMP_SYS(recvfrom),
 	SCMP_SYS(shutdown),
 	SCMP_SYS(eventfd2),
@@ -158,10 +157,12 @@ static const int allowed[] = {
 	SCMP_SYS(getrandom),
 };
 
-/* Without locks: a worker that let go of one would open the fence. */
+/*
+ * Without locks: a worker that let go of one would open the fence. Without F_SETFL: a
+ * description may be shared, a doorbell's with QEMU.
+ */
 static const int allowed_fcntls[] = {
-	F_GETFD,	 F_SETFD,     F_GETFL,	   F_SETFL,
-	F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS,
+	F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS,
 };
 
 static int allow_all(scmp_filter_ctx ctx)
@@ -198,6 +199,7 @@ static int allow_threads(scmp_filter_ctx ctx)
 /* Those that would be too much with any argument. */
 static int allow_some(scmp_filter_ctx ctx)
 {
+	const uint64_t type = 0xffffffffu & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
 	const uint32_t a = SCMP_ACT_ALLOW;
 	int err;
 
@@ -211,10 +213,20 @@ static int allow_some(scmp_filter_ctx ctx)
 	if (!err)
 		err = seccomp_rule_add(ctx, a, SCMP_SYS(ioctl), 1,
 				       SCMP_A1(SCMP_CMP_EQ, BLKGETSIZE64, 0));
-	/* A pair leads nowhere but to whom one of its ends is given. */
+	/*
+	 * A pair of streams leads nowhere but to whom one of its ends is given. One of
+	 * datagrams would: each send may name another receiver, by a path or an
+	 * abstract name, and Landlock has no right for that.
+	 */
 	if (!err)
-		err = seccomp_rule_add(ctx, a, SCMP_SYS(socketpair), 1,
-				       SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+		err = seccomp_rule_add(ctx, a, SCMP_SYS(socketpair), 2,
+				       SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0),
+				       SCMP_A1(SCMP_CMP_MASKED_EQ, type,
+					       SOCK_STREAM));
+	/* Without a name, whatever the socket is; sendmsg()'s cannot be seen. */
+	if (!err)
+		err = seccomp_rule_add(ctx, a, SCMP_SYS(sendto), 1,
+				       SCMP_A4(SCMP_CMP_EQ, 0, 0));
 	/* The heartbeat gets the serving thread out of a wait; abort(). */
 	if (!err)
 		err = seccomp_rule_add(ctx, a, SCMP_SYS(tgkill), 1,

@@ -17,6 +17,8 @@
 #include "log.h"
 #include "util.h"
 
+#define CLAIM_RETRY_MS 1
+
 static const char *image_kind_fault(mode_t mode)
 {
 	if (S_ISREG(mode) || S_ISBLK(mode))
@@ -25,6 +27,8 @@ static const char *image_kind_fault(mode_t mode)
 		return "is a directory, must be a regular file or a block device";
 	if (S_ISFIFO(mode))
 		return "is a FIFO, must be a regular file or a block device";
+	if (S_ISSOCK(mode))
+		return "is a socket, must be a regular file or a block device";
 	return "must be a regular file or a block device";
 }
 
@@ -132,8 +136,14 @@ static int image_open_fd(const char *path, bool read_only)
 
 static void image_refuse_open(const char *path, int error)
 {
+	struct stat st;
+
 	if (error == EISDIR)
 		rumpk_error("disk %s: %s", path, image_kind_fault(S_IFDIR));
+	/* A socket cannot be opened at all: ENXIO alone does not tell. */
+	else if (error == ENXIO && stat(path, &st) == 0 &&
+		 image_kind_fault(st.st_mode))
+		rumpk_error("disk %s: %s", path, image_kind_fault(st.st_mode));
 	else
 		rumpk_error("disk %s: %s", path, strerror(error));
 }
@@ -179,7 +189,9 @@ static int image_open_at(struct image *img, const char *at, const char *path,
 	img->fd = image_open_fd(at, read_only);
 	if (img->fd < 0) {
 		err = -errno;
-		image_refuse_open(path, errno);
+		/* A kernel may keep writers off what is mounted: as if it were locked. */
+		if (err != -EBUSY)
+			image_refuse_open(path, errno);
 		return err;
 	}
 	err = image_judge(img, path, block);
@@ -188,13 +200,53 @@ static int image_open_at(struct image *img, const char *at, const char *path,
 	return err;
 }
 
+/*
+ * A lock is of one inode, and a block device may have many, besides what the kernel
+ * itself has it for: whoever writes claims the device. Readers share it, which a claim
+ * would forbid. Like the lock a claim goes with the last reference to its description.
+ */
+static int image_claim(struct image *img, bool read_only)
+{
+	const int flags = O_RDWR | O_EXCL | O_CLOEXEC;
+	struct stat st;
+	char at[32];
+	int fd;
+
+	if (fd_stat(img->fd, &st) < 0)
+		return -errno;
+	if (read_only || !S_ISBLK(st.st_mode))
+		return 0;
+	snprintf(at, sizeof(at), "/proc/self/fd/%d", img->fd);
+	fd = open(at, flags);
+	if (fd < 0)
+		return -errno;
+	close(img->fd);
+	img->fd = fd;
+	return 0;
+}
+
+static int image_take(struct image *img, bool read_only, unsigned int wait_ms)
+{
+	uint64_t until = now_ms() + wait_ms;
+	uint64_t now;
+	int err;
+
+	while ((err = image_claim(img, read_only)) == -EBUSY && now_ms() < until)
+		usleep(CLAIM_RETRY_MS * 1000);
+	if (err)
+		return err;
+	now = now_ms();
+	return image_lock(img->fd, read_only,
+			  now < until ? (unsigned int)(until - now) : 0);
+}
+
 /**
- * image_open - open, judge and lock an image
+ * image_open - open, judge, claim and lock an image
  * @img: filled on success
  * @path: name
  * @read_only: open for reading, share with other readers
  * @block: logical block in bytes
- * @wait_ms: how long to wait for a lock that somebody holds
+ * @wait_ms: how long to wait for a lock or a claim that somebody holds
  *
  * Return: 0, or -errno after a message that names path and reason.
  */
@@ -203,9 +255,11 @@ int image_open(struct image *img, const char *path, bool read_only,
 {
 	int err = image_open_at(img, path, path, read_only, block);
 
+	if (err == -EBUSY)
+		image_refuse_open(path, EBUSY);
 	if (err)
 		return err;
-	err = image_lock(img->fd, read_only, wait_ms);
+	err = image_take(img, read_only, wait_ms);
 	if (!err)
 		return 0;
 	image_refuse_lock(path, img->fd, err);
@@ -223,8 +277,8 @@ int image_open(struct image *img, const char *path, bool read_only,
  *
  * A file that was moved, deleted or replaced meanwhile is still the disk.
  *
- * Return: 0; -EBUSY, without a message, when somebody holds its lock; another
- * -errno after a message.
+ * Return: 0; -EBUSY, without a message, when somebody holds its lock or has
+ * claimed it; another -errno after a message.
  */
 int image_open_again(struct image *img, int known, const char *path,
 		     bool read_only, uint32_t block)
@@ -236,7 +290,7 @@ int image_open_again(struct image *img, int known, const char *path,
 	err = image_open_at(img, known < 0 ? path : at, path, read_only, block);
 	if (err)
 		return err;
-	err = image_lock(img->fd, read_only, 0);
+	err = image_take(img, read_only, 0);
 	if (!err)
 		return 0;
 	if (err != -EBUSY)

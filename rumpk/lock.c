@@ -145,6 +145,14 @@ static bool fdinfo_locked(const char *pid, const char *fd)
 	return found;
 }
 
+/* The nodes of a block device are many, the device is one. */
+static bool same_image(const struct stat *a, const struct stat *b)
+{
+	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
+		return a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 static bool process_holds(const char *pid, const struct stat *image)
 {
 	char path[320];
@@ -159,7 +167,7 @@ static bool process_holds(const char *pid, const struct stat *image)
 		return false;
 	while (!found && (d = readdir(dir))) {
 		if (fstatat(dirfd(dir), d->d_name, &st, 0) < 0 ||
-		    st.st_dev != image->st_dev || st.st_ino != image->st_ino)
+		    !same_image(&st, image))
 			continue;
 		found = fdinfo_locked(pid, d->d_name);
 	}
@@ -201,7 +209,11 @@ bool image_holder(int fd, char *text, unsigned int length)
 	bool found = false;
 	DIR *proc;
 
-	snprintf(text, length, "another process");
+	if (fstat(fd, &st) == 0 && S_ISBLK(st.st_mode))
+		snprintf(text, length,
+			 "another process, a mount or another device");
+	else
+		snprintf(text, length, "another process");
 	proc = opendir("/proc");
 	if (!proc)
 		return false;

@@ -54,11 +54,15 @@ int rumpk_log_parse(const char *name, enum rumpk_level *level)
 	return -1;
 }
 
-/*
+/**
+ * rumpk_log_line - print a line that is made already
+ * @line: line, with its end
+ * @length: of @line
+ *
  * A pipe that nobody reads must not stop the daemon: a line that would block is
  * dropped. A pipe that polls writable takes PIPE_BUF bytes, more than a line.
  */
-static void log_write(const char *line, size_t length)
+void rumpk_log_line(const char *line, size_t length)
 {
 	struct pollfd pfd = { .fd = STDERR_FILENO, .events = POLLOUT };
 	ssize_t written;
@@ -106,7 +110,7 @@ void rumpk_log(enum rumpk_level level, int channel, const char *fmt, ...)
 	at = log_clamp(vsnprintf(line + at, sizeof(line) - at, fmt, args), at);
 	va_end(args);
 	line[at++] = '\n';
-	log_write(line, at);
+	rumpk_log_line(line, at);
 }
 
 /**

@@ -6,6 +6,7 @@
 #define RUMPK_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* What stands for the channel in a line that concerns none. */
@@ -40,6 +41,7 @@ struct rumpk_ratelimit {
 void rumpk_log_level(enum rumpk_level level);
 void rumpk_log_program(const char *name);
 int rumpk_log_parse(const char *name, enum rumpk_level *level);
+void rumpk_log_line(const char *line, size_t length);
 void rumpk_log(enum rumpk_level level, int channel, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 bool rumpk_ratelimit(struct rumpk_ratelimit *rl, uint64_t now_ms,

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "relay.h"
 #include "util.h"
 
 #define EXIT_FAILED 1
@@ -37,6 +38,7 @@ enum {
 	TAG_KEEPER,
 	TAG_WORKER,
 	TAG_BROKER,
+	TAG_RELAY,
 	TAG_CONTROL,
 };
 
@@ -48,6 +50,7 @@ enum {
  * @worker: process number; 0: there is none
  * @link: to the worker
  * @broker: to the worker
+ * @relay: from the worker's stderr
  * @started: workers so far
  * @born_ms: when the worker was started
  * @due_ms: when the next one is to be started, while there is none
@@ -60,8 +63,8 @@ enum {
  * @seen: progress at the last tick
  * @still: ticks without progress
  * @killed: the worker has been killed
- * @asked_ns: time that the worker's questions have taken since the last tick
- * @deaf: they are not listened to until the next one
+ * @asked_ns: time that the worker's questions and lines have taken since the last tick
+ * @deaf: neither are listened to until the next one
  * @served: a worker has served
  * @guest: a QEMU is attached
  * @stopping: no further worker
@@ -75,6 +78,7 @@ struct supervisor {
 	pid_t worker;
 	int link;
 	int broker;
+	struct relay relay;
 	unsigned int started;
 	uint64_t born_ms;
 	uint64_t due_ms;
@@ -128,7 +132,7 @@ static void end(struct supervisor *s, int status)
 
 /* A new worker, in the child; the descriptors of the seat are its own. */
 static void __attribute__((noreturn))
-be_worker(struct supervisor *s, int link, int broker, pid_t parent)
+be_worker(struct supervisor *s, int link, int broker, int log, pid_t parent)
 {
 	const struct worker_seat seat = {
 		.number = s->started,
@@ -138,6 +142,8 @@ be_worker(struct supervisor *s, int link, int broker, pid_t parent)
 		.supervisor = parent,
 	};
 
+	dup2(log, STDERR_FILENO);
+	close(log);
 	_exit(s->plan->work(s->plan->work_arg, &seat));
 }
 
@@ -162,6 +168,7 @@ static int fork_worker(struct supervisor *s)
 	int broker[2];
 	int link[2];
 	int err = make_pairs(link, broker);
+	int log;
 
 	if (err)
 		return err;
@@ -171,6 +178,8 @@ static int fork_worker(struct supervisor *s)
 	err = watch(s, s->link, TAG_WORKER);
 	if (!err)
 		err = watch(s, s->broker, TAG_BROKER);
+	log = err ? err : relay_open(&s->relay);
+	err = log < 0 ? log : watch(s, s->relay.fd, TAG_RELAY);
 	if (!err) {
 		s->worker = fork();
 		err = s->worker < 0 ? -errno : 0;
@@ -178,10 +187,13 @@ static int fork_worker(struct supervisor *s)
 	if (!err && s->worker == 0) {
 		close(link[0]);
 		close(broker[0]);
-		be_worker(s, link[1], broker[1], parent);
+		close(s->relay.fd);
+		be_worker(s, link[1], broker[1], log, parent);
 	}
 	close(link[1]);
 	close(broker[1]);
+	if (log >= 0)
+		close(log);
 	return err;
 }
 
@@ -189,6 +201,7 @@ static void lose_worker(struct supervisor *s)
 {
 	close_fd(&s->link);
 	close_fd(&s->broker);
+	relay_finish(&s->relay);
 	s->worker = 0;
 }
 
@@ -269,6 +282,8 @@ static void reap(struct supervisor *s)
 	if (s->worker <= 0 || waitpid(s->worker, &status, WNOHANG) != s->worker)
 		return;
 	s->died_ns = now_ns();
+	/* Its last words come before its end. */
+	relay_finish(&s->relay);
 	s->left = safety_load(s->plan->ledger);
 	safety_keep_latches(s->plan->authority, s->plan->ledger);
 	broker_worker_died(s->plan->broker);
@@ -426,26 +441,46 @@ static void on_worker(struct supervisor *s)
 }
 
 /*
- * A worker in good order asks now and then. One that was taken over may ask on and on:
- * it is answered for a share of the time alone, and heard again at the next tick.
+ * A worker in good order asks now and then, and says little. One that was taken over may
+ * do so on and on: it is answered for a share of the time alone, and heard again at the
+ * next tick.
  */
-static void on_broker(struct supervisor *s)
+static void charge(struct supervisor *s, uint64_t begun)
 {
-	uint64_t begun = now_ns();
-
-	broker_answer(s->plan->broker, s->broker);
 	s->asked_ns += now_ns() - begun + ANSWER_NS;
 	if (s->asked_ns < TICK_MS * 1000000ull / BROKER_SHARE)
 		return;
 	s->deaf = true;
 	epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->broker, NULL);
+	if (s->relay.fd >= 0)
+		epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->relay.fd, NULL);
+}
+
+static void on_broker(struct supervisor *s)
+{
+	uint64_t begun = now_ns();
+
+	broker_answer(s->plan->broker, s->broker);
+	charge(s, begun);
+}
+
+/* Also before what else it has done: what it says comes in order. */
+static void on_relay(struct supervisor *s)
+{
+	uint64_t begun = now_ns();
+
+	if (!s->deaf && relay_turn(&s->relay))
+		charge(s, begun);
 }
 
 static void hear_again(struct supervisor *s)
 {
 	s->asked_ns = 0;
-	if (s->deaf)
-		s->deaf = watch(s, s->broker, TAG_BROKER) != 0;
+	if (!s->deaf)
+		return;
+	s->deaf = watch(s, s->broker, TAG_BROKER) != 0;
+	if (s->relay.fd >= 0)
+		watch(s, s->relay.fd, TAG_RELAY);
 }
 
 /* What moves while a worker does what it is about. */
@@ -529,6 +564,7 @@ static int time_to_sleep(const struct supervisor *s)
 
 static void event(struct supervisor *s, uint32_t tag)
 {
+	on_relay(s);
 	if (tag == TAG_SIGNAL)
 		on_signals(s);
 	else if (tag == TAG_KEEPER)
@@ -576,6 +612,7 @@ int supervisor_run(const struct supervisor_plan *plan)
 		.plan = plan,
 		.link = -1,
 		.broker = -1,
+		.relay = { .fd = -1 },
 		.guest = plan->link->guest,
 		.told = plan->authority->changes,
 	};

@@ -134,7 +134,7 @@ union unix_control {
 };
 
 /**
- * unix_send - send bytes and descriptors as one message
+ * unix_send - send bytes and descriptors as one message, and wait for nobody
  * @sock: socket
  * @data: bytes
  * @length: of @data
@@ -164,8 +164,35 @@ ssize_t unix_send(int sock, const void *data, size_t length, const int *fds,
 		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
 		memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * nfds);
 	}
-	n = sendmsg(sock, &msg, MSG_NOSIGNAL);
+	n = sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 	return n < 0 ? -errno : n;
+}
+
+static ssize_t receive(int sock, void *data, size_t length, int *fds,
+		       unsigned int *nfds, int flags)
+{
+	struct iovec iov = { .iov_base = data, .iov_len = length };
+	union unix_control control;
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	struct cmsghdr *cmsg;
+	ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | flags);
+
+	*nfds = 0;
+	if (n < 0)
+		return -errno;
+	cmsg = CMSG_FIRSTHDR(&msg);
+	if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
+	    cmsg->cmsg_type == SCM_RIGHTS) {
+		*nfds = (unsigned int)((cmsg->cmsg_len - CMSG_LEN(0)) /
+				       sizeof(int));
+		memcpy(fds, CMSG_DATA(cmsg), *nfds * sizeof(int));
+	}
+	return n;
 }
 
 /**
@@ -181,26 +208,21 @@ ssize_t unix_send(int sock, const void *data, size_t length, const int *fds,
 ssize_t unix_recv(int sock, void *data, size_t length, int *fds,
 		  unsigned int *nfds)
 {
-	struct iovec iov = { .iov_base = data, .iov_len = length };
-	union unix_control control;
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	struct cmsghdr *cmsg;
-	ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	return receive(sock, data, length, fds, nfds, 0);
+}
 
-	*nfds = 0;
-	if (n < 0)
-		return -errno;
-	cmsg = CMSG_FIRSTHDR(&msg);
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
-	    cmsg->cmsg_type == SCM_RIGHTS) {
-		*nfds = (unsigned int)((cmsg->cmsg_len - CMSG_LEN(0)) /
-				       sizeof(int));
-		memcpy(fds, CMSG_DATA(cmsg), *nfds * sizeof(int));
-	}
-	return n;
+/**
+ * unix_recv_now - as unix_recv(), but wait for nobody
+ * @sock: socket
+ * @data: filled
+ * @length: of @data
+ * @fds: filled, room for UNIX_MAX_FDS
+ * @nfds: filled
+ *
+ * Return: bytes received, 0 at the end, or -errno.
+ */
+ssize_t unix_recv_now(int sock, void *data, size_t length, int *fds,
+		      unsigned int *nfds)
+{
+	return receive(sock, data, length, fds, nfds, MSG_DONTWAIT);
 }

@@ -21,5 +21,7 @@ ssize_t unix_send(int sock, const void *data, size_t length, const int *fds,
 		  unsigned int nfds);
 ssize_t unix_recv(int sock, void *data, size_t length, int *fds,
 		  unsigned int *nfds);
+ssize_t unix_recv_now(int sock, void *data, size_t length, int *fds,
+		      unsigned int *nfds);
 
 #endif /* RUMPK_UNIX_H */

@@ -2,7 +2,6 @@
 #include "vhost_user.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -105,7 +104,7 @@ static ssize_t receive(int sock, void *data, size_t length, bool *fds_came)
 {
 	int fds[UNIX_MAX_FDS];
 	unsigned int nfds;
-	ssize_t n = unix_recv(sock, data, length, fds, &nfds);
+	ssize_t n = unix_recv_now(sock, data, length, fds, &nfds);
 
 	*fds_came = nfds > 0;
 	while (nfds)
@@ -189,14 +188,6 @@ static int vu_tell(struct vhost_user *vu, struct message *m, const int *fds,
 	return err;
 }
 
-static int set_nonblocking(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno :
-									 0;
-}
-
 /**
  * vhost_user_open - begin to talk to a device
  * @vu: filled
@@ -211,7 +202,7 @@ int vhost_user_open(struct vhost_user *vu, int sock, unsigned int timeout_ms)
 	vu->sock = sock;
 	vu->backend = -1;
 	vu->timeout_ms = timeout_ms;
-	return set_nonblocking(sock);
+	return 0;
 }
 
 /**
@@ -385,9 +376,7 @@ int vhost_user_set_backend(struct vhost_user *vu)
 	if (socketpair(AF_UNIX, type, 0, pair) < 0)
 		return -errno;
 	vu->backend = pair[0];
-	err = set_nonblocking(pair[0]);
-	if (!err)
-		err = vu_tell(vu, &m, &pair[1], 1);
+	err = vu_tell(vu, &m, &pair[1], 1);
 	close(pair[1]);
 	return err;
 }

@@ -2,6 +2,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -118,7 +119,12 @@ static void forget_setup(struct cell *c)
 /* A path that names one of them has been opened by now. */
 static void close_inherited(const struct worker_plan *plan)
 {
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	unsigned int i;
+
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	close_fd(&null);
 
 	for (i = 0; i < plan->ninherited; i++)
 		close(plan->inherited[i]);

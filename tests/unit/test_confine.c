@@ -14,11 +14,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -42,6 +44,7 @@
 static char dir[] = "/dev/shm/rumpk-unit-XXXXXX";
 static char image[64];
 static char listener[64];
+static char datagrams[64];
 static int listening;
 
 /* In the child: says what is wrong, and where, and ends it. */
@@ -106,6 +109,69 @@ static void names_nothing(void)
 	denied(listen(sock, 1));
 }
 
+static void denied_pair(int type)
+{
+	int pair[2];
+
+	denied(socketpair(AF_UNIX, type, 0, pair));
+	denied(socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair));
+}
+
+static int named_socket(const struct sockaddr_un *addr, size_t name)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	socklen_t length = offsetof(struct sockaddr_un, sun_path) + name;
+
+	must(fd >= 0 && bind(fd, (const struct sockaddr *)addr, length) == 0);
+	return fd;
+}
+
+/* Is what it says heard at @fd, which a confined process may name by @addr? */
+static void reach(int sock, int fd, struct sockaddr_un *addr, size_t name)
+{
+	struct iovec iov = { addr, 1 };
+	struct msghdr msg = {
+		.msg_name = addr,
+		.msg_namelen = offsetof(struct sockaddr_un, sun_path) + name,
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+	};
+	char byte;
+
+	denied(sendto(sock, "x", 1, 0, msg.msg_name, msg.msg_namelen));
+	sendmsg(sock, &msg, MSG_DONTWAIT);
+	must(recv(fd, &byte, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+}
+
+/* Datagrams go to whom they name, and a pair is not asked whom it may name. */
+static void sends_to_no_name(void)
+{
+	struct sockaddr_un addr[2] = { { .sun_family = AF_UNIX },
+				       { .sun_family = AF_UNIX } };
+	const int type[] = { SOCK_STREAM, SOCK_SEQPACKET };
+	size_t name[2];
+	int pair[2][2];
+	int fd[2];
+	int i;
+
+	name[0] = 1 + (size_t)snprintf(addr[0].sun_path,
+				       sizeof(addr[0].sun_path), "%s", datagrams);
+	name[1] = 1 + (size_t)snprintf(addr[1].sun_path + 1,
+				       sizeof(addr[1].sun_path) - 1, "%s", dir);
+	for (i = 0; i < 2; i++) {
+		fd[i] = named_socket(&addr[i], name[i]);
+		must(socketpair(AF_UNIX, type[i], 0, pair[i]) == 0);
+	}
+	confine_all();
+	denied_pair(SOCK_DGRAM);
+	denied_pair(SOCK_RAW);
+	denied_pair(SOCK_SEQPACKET);
+	for (i = 0; i < 2; i++) {
+		reach(pair[i][0], fd[0], &addr[0], name[0]);
+		reach(pair[i][0], fd[1], &addr[1], name[1]);
+	}
+}
+
 static void becomes_nothing_else(void)
 {
 	char *argv[] = { "true", NULL };
@@ -130,6 +196,10 @@ static void becomes_nothing_else(void)
 	/* The fence is not its to open. */
 	denied(flock(fd, LOCK_UN));
 	denied(fcntl(fd, F_OFD_SETLK, &fl));
+	/* Who shares the description goes by its flags. */
+	denied(fcntl(fd, F_SETFL, 0));
+	denied(fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK));
+	denied(ioctl(fd, FIONBIO, argv));
 	denied(mprotect(NULL, 4096, PROT_READ | PROT_EXEC));
 	must(mmap(NULL, 4096, PROT_READ | PROT_EXEC,
 		  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED &&
@@ -460,6 +530,7 @@ static void broker_late(void)
 	}
 
 CONFINE_TEST(names_nothing)
+CONFINE_TEST(sends_to_no_name)
 CONFINE_TEST(becomes_nothing_else)
 CONFINE_TEST(ring_names_nothing)
 CONFINE_TEST(serves_disks)
@@ -487,6 +558,7 @@ static int setup(void **state)
 	fd = open(image, O_RDWR | O_CREAT, 0600);
 	assert_int_equal(ftruncate(fd, BYTES), 0);
 	close(fd);
+	snprintf(datagrams, sizeof(datagrams), "%s/datagrams", dir);
 	listening = unix_listen(listener, SOCK_STREAM);
 	return listening >= 0 ? 0 : -1;
 }
@@ -497,6 +569,7 @@ static int teardown(void **state)
 	close(listening);
 	unlink(image);
 	unlink(listener);
+	unlink(datagrams);
 	return rmdir(dir);
 }
 
@@ -504,6 +577,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(confined_names_nothing),
+		cmocka_unit_test(confined_sends_to_no_name),
 		cmocka_unit_test(confined_becomes_nothing_else),
 		cmocka_unit_test(confined_ring_names_nothing),
 		cmocka_unit_test(confined_by_landlock_alone),

@@ -7,15 +7,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "rumpk/image.h"
+#include "rumpk/unix.h"
 
 static char dir[64];
 static char path[80];
@@ -293,6 +298,131 @@ static void image_lock_waits(void **state)
 	close(late.fd);
 }
 
+/* A block device that nobody else has, for as long as the descriptor is open. */
+static int loop_device(unsigned int *minor)
+{
+	struct loop_config config = { .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	int backing = open(path, O_RDWR | O_CLOEXEC);
+	char name[32];
+	int tries;
+	int fd = -1;
+	int n;
+
+	config.fd = (unsigned int)backing;
+	/* The free one may be another's by now. */
+	for (tries = 0; control >= 0 && fd < 0 && tries < 20; tries++) {
+		n = ioctl(control, LOOP_CTL_GET_FREE);
+		snprintf(name, sizeof(name), "/dev/loop%d", n);
+		fd = open(name, O_RDWR | O_CLOEXEC);
+		if (fd >= 0 && ioctl(fd, LOOP_CONFIGURE, &config) < 0) {
+			close(fd);
+			fd = -1;
+		}
+		*minor = (unsigned int)n;
+	}
+	if (control >= 0)
+		close(control);
+	close(backing);
+	if (fd < 0 && getenv("CI"))
+		fail_msg("no loop device");
+	return fd;
+}
+
+/* Where a device is served by one node it is not by another, nor where it is mounted. */
+static void image_device_claimed(void **state)
+{
+	struct image writer;
+	struct image other;
+	unsigned int minor;
+	char alias[96];
+	char node[32];
+	char pid[32];
+	int witness;
+	int fd;
+
+	make(1 << 20);
+	fd = loop_device(&minor);
+	if (fd < 0)
+		skip();
+	snprintf(node, sizeof(node), "/dev/loop%u", minor);
+	snprintf(alias, sizeof(alias), "%s/alias", dir);
+	assert_int_equal(mknod(alias, S_IFBLK | 0600, makedev(7, minor)), 0);
+
+	assert_int_equal(open_quietly(&writer, node, false, 512), 0);
+	assert_int_equal(writer.size, 1 << 20);
+	refused(alias, "in use by", 512);
+	snprintf(pid, sizeof(pid), "(pid %d)", getpid());
+	assert_non_null(strstr(said, pid));
+	assert_int_equal(image_open_again(&other, -1, alias, false, 512), -EBUSY);
+	witness = image_witness(node);
+	assert_true(witness >= 0);
+	close(witness);
+	/* As those who mount do. */
+	assert_int_equal(open(node, O_RDWR | O_EXCL | O_CLOEXEC), -1);
+	close(writer.fd);
+
+	assert_int_equal(open_quietly(&writer, alias, true, 512), 0);
+	assert_int_equal(open_quietly(&other, node, true, 512), 0);
+	close(writer.fd);
+	close(other.fd);
+
+	writer.fd = open(node, O_RDONLY | O_EXCL | O_CLOEXEC);
+	refused(node, "in use by another process, a mount", 512);
+	close(writer.fd);
+	assert_int_equal(open_quietly(&other, node, false, 512), 0);
+	close(other.fd);
+	unlink(alias);
+	close(fd);
+}
+
+/* As for the lock: what the dead still have in the kernel holds the claim. */
+static void image_claim_waits(void **state)
+{
+	struct image img;
+	struct image late;
+	unsigned int minor;
+	char node[32];
+	pid_t pid;
+	int fd;
+
+	make(1 << 20);
+	fd = loop_device(&minor);
+	if (fd < 0)
+		skip();
+	snprintf(node, sizeof(node), "/dev/loop%u", minor);
+	assert_int_equal(image_open(&img, node, false, 512, 0), 0);
+	pid = fork();
+	if (pid == 0) {
+		usleep(100000);
+		_exit(0);
+	}
+	close(img.fd);
+	assert_int_equal(image_open_again(&late, -1, node, false, 512), -EBUSY);
+	assert_int_equal(image_open(&late, node, false, 512, 5000), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(late.fd);
+	close(fd);
+}
+
+static void image_socket(void **state)
+{
+	int fd = unix_listen(path, SOCK_STREAM);
+
+	assert_true(fd >= 0);
+	refused(path, "is a socket", 512);
+	close(fd);
+}
+
+static void image_tty(void **state)
+{
+	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	assert_true(fd >= 0 && unlockpt(fd) == 0);
+	refused(ptsname(fd), "must be a regular file", 512);
+	close(fd);
+}
+
 #define image_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -302,6 +432,8 @@ int main(void)
 		image_test(image_directory),
 		image_test(image_fifo),
 		image_test(image_device),
+		image_test(image_socket),
+		image_test(image_tty),
 		image_test(image_sizes),
 		image_test(image_unreadable),
 		image_test(image_opens),
@@ -311,6 +443,8 @@ int main(void)
 		image_test(image_refusal_leaves_no_lock),
 		image_test(image_flock),
 		image_test(image_lock_waits),
+		image_test(image_device_claimed),
+		image_test(image_claim_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

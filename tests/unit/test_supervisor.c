@@ -9,6 +9,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "rumpk/log.h"
+#include "rumpk/relay.h"
 #include "rumpk/supervisor.h"
 #include "rumpk/util.h"
 #include "control_client.h"
@@ -35,6 +37,7 @@ enum behaviour {
 	HANG_FINISHING,
 	LATCH_AND_CRASH,
 	FLOOD,
+	FORGE,
 };
 
 /**
@@ -66,6 +69,7 @@ static int authority_fd;
 static int ledger_fd;
 static struct authority *authority;
 static int keeper[2];
+static int log_fd;
 static pid_t supervisor;
 static char control_path[64];
 
@@ -135,6 +139,25 @@ flood(const struct worker_seat *seat, struct ledger *l)
 	}
 }
 
+/* The log as it is, and another one instead. */
+static void __attribute__((noreturn)) forge(void)
+{
+	char line[RELAY_LINE_BYTES + 1];
+	int flags = fcntl(2, F_GETFL);
+
+	memset(line, 'x', sizeof(line));
+	dprintf(2, "rumpk: info: forged\n");
+	fcntl(2, F_SETFL, flags & ~O_APPEND);
+	if (ftruncate(2, 0) == 0 || lseek(2, 0, SEEK_SET) == 0 ||
+	    fallocate(2, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 5) == 0)
+		one_more(&page->hups);
+	dprintf(2, "%.*srumpk: long\n", RELAY_LINE_BYTES, line);
+	dprintf(2, "rumpk: hidden\r\033[8m\n");
+	dprintf(2, "rumpk: last words");
+	raise(SIGKILL);
+	_exit(0);
+}
+
 static int fake_work(const void *arg, const struct worker_seat *seat)
 {
 	struct ledger *l = safety_map_ledger(ledger_fd);
@@ -175,6 +198,8 @@ static int fake_work(const void *arg, const struct worker_seat *seat)
 		break;
 	case FLOOD:
 		flood(seat, l);
+	case FORGE:
+		forge();
 	case LATCH_AND_CRASH:
 		say_served(seat, l);
 		l->channel[2].sync_failed = 1;
@@ -232,6 +257,8 @@ static void start(int status, const enum behaviour *script, unsigned int n)
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(keeper[0]);
+		if (log_fd >= 0)
+			dup2(log_fd, 2);
 		_exit(supervisor_run(&plan));
 	}
 	close(keeper[1]);
@@ -268,6 +295,7 @@ static int setup(void **state)
 	rumpk_log_level(RUMPK_ERROR);
 	memset(page, 0, sizeof(*page));
 	supervisor = 0;
+	log_fd = -1;
 	assert_int_equal(safety_create(&authority_fd, &ledger_fd), 0);
 	authority = safety_map_authority(authority_fd);
 	return authority ? 0 : -1;
@@ -313,6 +341,33 @@ static void first_crash_is_final(void **state)
 	START(0, CRASH, SERVE);
 	assert_int_equal(wait_end(), 1);
 	assert_int_equal(page->born, 1);
+}
+
+/* What it says is heard, to its last word, and as a worker's; the log stays what it was. */
+static void log_is_no_workers(void **state)
+{
+	static char text[2 * RELAY_LINE_BYTES];
+	static const char *const lines[] = {
+		"rumpk: info: forged [worker]\n",
+		"xxx [worker]\nrumpk: long [worker]\n",
+		"\nrumpk: hidden??[8m [worker]\n",
+		"\nrumpk: last words [worker]\nrumpk: error: channel=- worker (pid ",
+	};
+	unsigned int i;
+
+	(void)state;
+	log_fd = memfd_create("log", MFD_CLOEXEC);
+	assert_int_equal(write(log_fd, "kept\n", 5), 5);
+	assert_int_equal(fcntl(log_fd, F_SETFL, O_APPEND), 0);
+	START(0, FORGE);
+	assert_int_equal(wait_end(), 1);
+	assert_int_equal(page->hups, 0);
+	assert_true(pread(log_fd, text, sizeof(text) - 1, 0) > 0);
+	assert_memory_equal(text, "kept\n", 5);
+	for (i = 0; i < ARRAY_SIZE(lines); i++)
+		if (!strstr(text, lines[i]))
+			fail_msg("not there: %s, but: %s", lines[i], text);
+	close(log_fd);
 }
 
 /* What is to be done once a worker serves can fail as well. */
@@ -556,6 +611,7 @@ int main(void)
 		TEST(ends_with_its_worker),
 		TEST(first_failure_is_final),
 		TEST(first_crash_is_final),
+		TEST(log_is_no_workers),
 		TEST(failed_service_is_final),
 		TEST(next_one_serves),
 		TEST(crash_loop_backs_off),
