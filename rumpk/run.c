@@ -410,6 +410,7 @@ static int supervise(struct service *s)
 		.ledger = s->ledger,
 		.control = s->control,
 		.silent_ms = SUPERVISOR_SILENT_MS,
+		.start_ms = SUPERVISOR_START_MS,
 	};
 
 	let_workers_ask(s);

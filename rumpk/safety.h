@@ -62,7 +62,8 @@ struct authority {
 
 /**
  * enum ledger_phase - what the worker is about
- * @LEDGER_STARTING: it opens and waits for locks: no turns, no beats
+ * @LEDGER_STARTING: it opens and waits for locks: a turn with each disk that it begins
+ *	with, no beats
  * @LEDGER_SERVING: it turns and beats
  * @LEDGER_FINISHING: a sync may take its time: it beats
  */

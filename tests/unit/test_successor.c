@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "rumpk/supervisor.h"
 #include "rumpk/util.h"
 #include "control_client.h"
 #include "daemon.h"
@@ -38,9 +39,11 @@
  * @held: inode of which something that has no process holds the lock
  * @lost: writing back has failed once, and only the dead were told
  * @sync_fails: for everybody
+ * @start_ms: not 0: so long may a worker that starts be about one disk
  */
 struct kernel {
 	ino_t held;
+	unsigned int start_ms;
 	int lost;
 	int sync_fails;
 };
@@ -93,6 +96,18 @@ int fdatasync(int fd)
 		return -1;
 	}
 	return (int)syscall(SYS_fdatasync, fd);
+}
+
+int __real_supervisor_run(const struct supervisor_plan *plan);
+int __wrap_supervisor_run(const struct supervisor_plan *plan);
+
+int __wrap_supervisor_run(const struct supervisor_plan *plan)
+{
+	struct supervisor_plan hasty = *plan;
+
+	if (kernel->start_ms)
+		hasty.start_ms = kernel->start_ms;
+	return __real_supervisor_run(&hasty);
 }
 
 static void attach_both(void)
@@ -229,6 +244,42 @@ static void fence_keeps_no_other_waiting(void **state)
 	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
 	assert_int_equal(daemon_logged(log_path, "error"), 0);
 	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
+}
+
+/* A rumpk that is started again waits for each disk, and has for each its own time. */
+static void disks_are_waited_for_in_turn(void **state)
+{
+	int ready;
+
+	(void)state;
+	start();
+	assert_int_equal(daemon_end(&daemon_pid, SIGKILL), 256);
+	kernel->start_ms = 1500;
+	kernel->held = inode_of(image[0]);
+	daemon_pid = daemon_fork(args, log_path, &ready);
+	usleep(1000000);
+	kernel->held = inode_of(image[1]);
+	usleep(1000000);
+	kernel->held = 0;
+	daemon_ready(ready);
+	assert_int_equal(daemon_logged(log_path, "silent"), 0);
+	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
+}
+
+static void start_that_hangs_names_its_disk(void **state)
+{
+	int ready;
+
+	(void)state;
+	start();
+	assert_int_equal(daemon_end(&daemon_pid, SIGKILL), 256);
+	kernel->start_ms = 500;
+	kernel->held = inode_of(image[1]);
+	daemon_pid = daemon_fork(args, log_path, &ready);
+	assert_int_equal(daemon_never_ready(&daemon_pid, ready), 1);
+	assert_int_equal(daemon_logged(log_path, "channel=1 worker"), 1);
+	assert_int_equal(daemon_logged(log_path, "while it opens disk 1: killed"),
+			 1);
 }
 
 /*
@@ -557,6 +608,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(fence_keeps_no_other_waiting),
 		TEST(stopped_supervisor_stops_no_disk),
+		TEST(disks_are_waited_for_in_turn),
+		TEST(start_that_hangs_names_its_disk),
 		TEST(fence_is_waited_for),
 		TEST(strangers_lock),
 		TEST(no_size_changes_under_late_writes),

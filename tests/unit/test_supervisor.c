@@ -228,6 +228,7 @@ static void start(int status, const enum behaviour *script, unsigned int n)
 			.ledger = safety_map_ledger(ledger_fd),
 			.control = open_control(),
 			.silent_ms = SILENT_MS,
+			.start_ms = SUPERVISOR_START_MS,
 		};
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
