@@ -125,12 +125,10 @@ static void on_signals(struct cell *c)
 
 static void check_window(struct cell *c)
 {
-	uint64_t dropped;
-
-	if (window_repair(&c->window) &&
-	    rumpk_ratelimit(&c->lines, now_ms(), &dropped))
-		rumpk_warn("window header or directory was overwritten, put right, suppressed=%llu",
-			   (unsigned long long)dropped);
+	if (window_repair(&c->window))
+		rumpk_log_limited(
+			&c->lines, RUMPK_WARN, RUMPK_NO_CHANNEL,
+			"window header or directory was overwritten, put right");
 }
 
 static void on_guest_came(struct cell *c)

@@ -37,7 +37,7 @@ struct safety_header {
 };
 
 /* To be changed with whatever stands below, or in what it contains. */
-#define SAFETY_VERSION 2u
+#define SAFETY_VERSION 3u
 
 /**
  * struct authority - what the cell may do, and what it may not be promised
