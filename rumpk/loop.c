@@ -114,7 +114,9 @@ static void on_signals(struct cell *c)
 	struct signalfd_siginfo info;
 
 	while (read(c->signals, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGHUP)
+		if (info.ssi_signo == SIGHUP && !signal_was_sent(&info))
+			;
+		else if (info.ssi_signo == SIGHUP)
 			cell_reload(c);
 		else if (info.ssi_signo == SIGUSR1)
 			cell_print_stats(c);
@@ -158,8 +160,8 @@ static void on_keeper(struct cell *c)
 	unsigned int events;
 
 	if (keeper_events(&c->link, &events)) {
-		rumpk_error(
-			"the keeper is gone, and with it the guest's connection");
+		/* Why, the supervisor has said, unless it was killed itself. */
+		rumpk_debug("no more news from the supervisor");
 		c->failed = true;
 		c->stop = true;
 		return;

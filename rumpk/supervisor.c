@@ -340,6 +340,8 @@ static void on_signals(struct supervisor *s)
 	while (read(s->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			child = true;
+		else if (info.ssi_signo == SIGHUP && !signal_was_sent(&info))
+			;
 		else if (info.ssi_signo == SIGHUP)
 			on_reload(s);
 		else if (info.ssi_signo == SIGUSR1)
@@ -356,7 +358,8 @@ static void on_keeper(struct supervisor *s)
 	unsigned int events;
 
 	if (keeper_events(s->plan->link, &events)) {
-		/* The worker finds that its news have ended, and says so. */
+		rumpk_error("the keeper is gone, and with it the guest's connection");
+		/* The worker finds that its news have ended. */
 		epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->plan->link->fd, NULL);
 		s->stopping = true;
 		if (s->worker > 0)
