@@ -67,14 +67,10 @@ void channel_notify(struct cell_channel *ch)
 static void channel_line(struct cell_channel *ch, enum rumpk_level level,
 			 const char *what)
 {
-	uint64_t dropped;
-
-	if (!rumpk_ratelimit(&ch->lines, now_ms(), &dropped))
-		return;
-	rumpk_log(level, ch->number,
-		  "%s generation=%" PRIu64 " reason=%u (%s) suppressed=%" PRIu64,
-		  what, (uint64_t)ch->end.generation, ch->end.reason,
-		  reason_names[ch->end.reason], dropped);
+	rumpk_log_limited(&ch->lines, level, ch->number,
+			  "%s generation=%" PRIu64 " reason=%u (%s)", what,
+			  (uint64_t)ch->end.generation, ch->end.reason,
+			  reason_names[ch->end.reason]);
 }
 
 static void channel_latched(struct cell_channel *ch)

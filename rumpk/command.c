@@ -89,13 +89,11 @@ static json_t *answer(struct command_call *call, json_t *result)
 static void audit_refused(const struct command_call *call)
 {
 	const char *name = call->command ? call->command->name : "?";
-	uint64_t dropped;
 
-	if (!rumpk_ratelimit(&call->board->refusals, now_ms(), &dropped))
-		return;
-	rumpk_warn("control: uid=%u pid=%d %s refused: %s suppressed=%" PRIu64,
-		   call->peer.uid, (int)call->peer.pid, name,
-		   class_names[call->class], dropped);
+	rumpk_log_limited(&call->board->refusals, RUMPK_WARN, RUMPK_NO_CHANNEL,
+			  "control: uid=%u pid=%d %s refused: %s",
+			  call->peer.uid, (int)call->peer.pid, name,
+			  class_names[call->class]);
 }
 
 /**
@@ -116,20 +114,16 @@ json_t *command_refuse_line(struct command_call *call, const char *why)
 static void __attribute__((format(printf, 2, 3)))
 audit(const struct command_call *call, const char *fmt, ...)
 {
-	uint64_t dropped;
 	char text[160];
 	va_list args;
 
-	if (!rumpk_ratelimit(&call->board->changes[call->disk], now_ms(),
-			     &dropped))
-		return;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	rumpk_log(RUMPK_INFO, (int)call->disk,
-		  "control: uid=%u pid=%d %s: %s suppressed=%" PRIu64,
-		  call->peer.uid, (int)call->peer.pid, call->command->name,
-		  text, dropped);
+	rumpk_log_limited(&call->board->changes[call->disk], RUMPK_INFO,
+			  (int)call->disk, "control: uid=%u pid=%d %s: %s",
+			  call->peer.uid, (int)call->peer.pid,
+			  call->command->name, text);
 }
 
 static void disk_by_number(struct command_call *call, json_int_t n)

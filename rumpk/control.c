@@ -282,14 +282,11 @@ static void control_watch_listener(struct control *ctl)
 
 static bool control_trusts(struct control *ctl, int fd, struct ucred *peer)
 {
-	uint64_t dropped;
-
 	if (!unix_peer(fd, peer) && (peer->uid == geteuid() || peer->uid == 0))
 		return true;
-	if (rumpk_ratelimit(&ctl->refusals, now_ms(), &dropped))
-		rumpk_warn("control: refused uid=%u pid=%d suppressed=%llu",
-			   peer->uid, (int)peer->pid,
-			   (unsigned long long)dropped);
+	rumpk_log_limited(&ctl->refusals, RUMPK_WARN, RUMPK_NO_CHANNEL,
+			  "control: refused uid=%u pid=%d", peer->uid,
+			  (int)peer->pid);
 	return false;
 }
 

@@ -333,6 +333,14 @@ void disk_judge_witness(struct cell *c, unsigned int i)
 		  strerror(err));
 }
 
+/* Each disk has its own time: the supervisor sees how far this has come. */
+static void start_turn(struct cell *c)
+{
+	uint64_t *turns = &c->ledger->beat.turns;
+
+	__atomic_store_n(turns, *turns + 1, __ATOMIC_RELAXED);
+}
+
 /**
  * cell_open_disks - open, judge and fence all disks
  * @c: configured cell, with its record and its safety state
@@ -355,6 +363,7 @@ int cell_open_disks(struct cell *c, const struct options *o, bool again)
 		const struct disk_options *d = &o->disk[i];
 		struct valve_disk *disk = &c->disk[i];
 
+		start_turn(c);
 		disk->hal = open_disk(c, d, i, &mem, again, rec->disk[i].uuid);
 		if (!disk->hal)
 			return -EINVAL;

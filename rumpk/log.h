@@ -30,7 +30,7 @@ enum rumpk_level {
  * struct rumpk_ratelimit - lets a burst of lines through each second
  * @since: start of the current second, in milliseconds
  * @passed: lines let through in it
- * @dropped: lines held back since the last one that passed
+ * @dropped: lines held back, or not written, since the last one that was
  */
 struct rumpk_ratelimit {
 	uint64_t since;
@@ -44,6 +44,10 @@ int rumpk_log_parse(const char *name, enum rumpk_level *level);
 void rumpk_log_line(const char *line, size_t length);
 void rumpk_log(enum rumpk_level level, int channel, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+void rumpk_log_limited(struct rumpk_ratelimit *rl, enum rumpk_level level,
+		       int channel, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+void rumpk_log_forked(void);
 bool rumpk_ratelimit(struct rumpk_ratelimit *rl, uint64_t now_ms,
 		     uint64_t *dropped);
 

@@ -114,7 +114,9 @@ static void on_signals(struct cell *c)
 	struct signalfd_siginfo info;
 
 	while (read(c->signals, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGHUP)
+		if (info.ssi_signo == SIGHUP && !signal_was_sent(&info))
+			;
+		else if (info.ssi_signo == SIGHUP)
 			cell_reload(c);
 		else if (info.ssi_signo == SIGUSR1)
 			cell_print_stats(c);
@@ -125,12 +127,10 @@ static void on_signals(struct cell *c)
 
 static void check_window(struct cell *c)
 {
-	uint64_t dropped;
-
-	if (window_repair(&c->window) &&
-	    rumpk_ratelimit(&c->lines, now_ms(), &dropped))
-		rumpk_warn("window header or directory was overwritten, put right, suppressed=%llu",
-			   (unsigned long long)dropped);
+	if (window_repair(&c->window))
+		rumpk_log_limited(
+			&c->lines, RUMPK_WARN, RUMPK_NO_CHANNEL,
+			"window header or directory was overwritten, put right");
 }
 
 static void on_guest_came(struct cell *c)
@@ -160,8 +160,8 @@ static void on_keeper(struct cell *c)
 	unsigned int events;
 
 	if (keeper_events(&c->link, &events)) {
-		rumpk_error(
-			"the keeper is gone, and with it the guest's connection");
+		/* Why, the supervisor has said, unless it was killed itself. */
+		rumpk_debug("no more news from the supervisor");
 		c->failed = true;
 		c->stop = true;
 		return;

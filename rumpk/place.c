@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "unix.h"
 #include "util.h"
 
+#define LOCK_SUFFIX ".lock"
 #define LOCK_MS 30000
 #define LOCK_RETRY_MS 5
 
@@ -30,7 +30,7 @@ static char *absolute(const char *path)
 	return asprintf(&out, "%s/%s", cwd, path) < 0 ? NULL : out;
 }
 
-static int flock_within(int fd, unsigned int ms)
+static int flock_within(int fd, uint64_t ms)
 {
 	uint64_t until = now_ms() + ms;
 
@@ -42,23 +42,72 @@ static int flock_within(int fd, unsigned int ms)
 	return 0;
 }
 
-/* One rumpk at a time looks for sockets and replaces what is stale. */
-static int place_lock(const char *socket)
+/* Somebody else's file could be held for ever, and is not waited for. */
+static int lock_refuse_foreign(const char *path, uid_t owner)
 {
-	char *copy = strdup(socket);
-	int fd = -1;
-	int err;
+	rumpk_error("--socket: %s is a lock of uid %u, and must be one of uid %u: remove it, or use a directory where nobody else may write",
+		    path, owner, geteuid());
+	return -EPERM;
+}
 
-	if (!copy)
-		return -ENOMEM;
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(copy);
-	if (fd < 0)
-		return -errno;
-	err = flock_within(fd, LOCK_MS);
-	if (!err)
+static int lock_open(const char *path)
+{
+	struct stat st;
+	int err;
+	int fd = open(path,
+		      O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+		      0600);
+
+	if (fd < 0) {
+		err = -errno;
+		if (lstat(path, &st) == 0 && st.st_uid != geteuid())
+			return lock_refuse_foreign(path, st.st_uid);
+		rumpk_error("--socket: %s: %s", path, strerror(-err));
+		return err;
+	}
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_uid == geteuid())
 		return fd;
 	close(fd);
+	if (st.st_uid != geteuid())
+		return lock_refuse_foreign(path, st.st_uid);
+	rumpk_error("--socket: %s exists and is no lock", path);
+	return -EEXIST;
+}
+
+/* Who had it may have removed it since, and another one may be there. */
+static bool lock_is_there(const char *path, int fd)
+{
+	struct stat there;
+	struct stat ours;
+
+	return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 &&
+	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+/*
+ * One rumpk at a time looks for sockets and replaces what is stale. The lock is a file
+ * of its own that nobody else can open: a directory can be locked by all who read it.
+ */
+static int place_lock(const char *path)
+{
+	uint64_t until = now_ms() + LOCK_MS;
+	uint64_t now;
+	int err;
+	int fd;
+
+	do {
+		fd = lock_open(path);
+		if (fd < 0)
+			return fd;
+		now = now_ms();
+		err = flock_within(fd, now < until ? until - now : 0);
+		if (!err && lock_is_there(path, fd))
+			return fd;
+		close(fd);
+	} while (!err);
+	rumpk_error("--socket: %s is held by another rumpk: %s", path,
+		    strerror(-err));
 	return err;
 }
 
@@ -66,7 +115,9 @@ static int place_names(struct place *p, const char *window_file)
 {
 	if (asprintf(&p->keeper, "%s%s", p->socket, KEEPER_SUFFIX) < 0)
 		p->keeper = NULL;
-	if (!p->keeper)
+	if (asprintf(&p->lock_path, "%s%s", p->socket, LOCK_SUFFIX) < 0)
+		p->lock_path = NULL;
+	if (!p->keeper || !p->lock_path)
 		return -ENOMEM;
 	p->absolute_socket = absolute(p->socket);
 	p->absolute_keeper = absolute(p->keeper);
@@ -90,12 +141,15 @@ int place_open(struct place *p, const char *socket, const char *window_file)
 	int err;
 
 	memset(p, 0, sizeof(*p));
+	p->lock = -1;
 	p->socket = socket;
-	p->lock = place_lock(socket);
-	err = p->lock < 0 ? p->lock : place_names(p, window_file);
-	if (err)
+	err = place_names(p, window_file);
+	if (err) {
 		rumpk_error("--socket %s: %s", socket, strerror(-err));
-	return err;
+		return err;
+	}
+	p->lock = place_lock(p->lock_path);
+	return p->lock < 0 ? p->lock : 0;
 }
 
 /**
@@ -185,6 +239,10 @@ void place_close(struct keeper_spec *spec)
  */
 void place_release(struct place *p)
 {
+	/* Before it is let go: who waits for it looks whether it is still there. */
+	if (p->lock >= 0)
+		unlink(p->lock_path);
+	free(p->lock_path);
 	free(p->keeper);
 	free(p->absolute_socket);
 	free(p->absolute_keeper);

@@ -10,7 +10,8 @@
 
 /**
  * struct place - a cell's place
- * @lock: the directory, locked while a rumpk starts
+ * @lock: of @lock_path, locked while a rumpk starts
+ * @lock_path: there while it is locked
  * @socket: path of QEMU's socket, as the command line has it
  * @keeper: path of the keeper's socket, likewise
  * @absolute_socket: for the keeper, whose working directory is another
@@ -19,6 +20,7 @@
  */
 struct place {
 	int lock;
+	char *lock_path;
 	const char *socket;
 	char *keeper;
 	char *absolute_socket;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -90,6 +91,15 @@ static void change_begin(struct resize *r, struct authority *a)
 
 	r->child = fork();
 	if (r->child == 0) {
+		char name[16];
+
+		/*
+		 * The connection to the keeper is kept on purpose: a file system
+		 * that hangs lets nobody be killed, and a rumpk that came
+		 * meanwhile would serve a file that is cut later.
+		 */
+		snprintf(name, sizeof(name), "rumpk-resize-%u", r->disk);
+		prctl(PR_SET_NAME, name);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		_exit(getppid() == parent ? change_image(r) : RESIZE_KILLED);
 	}

@@ -189,6 +189,11 @@ static int attach_or_start(struct service *s)
 
 	if (!err)
 		return start_again(s);
+	if (err == -EBUSY && kill(holder, 0) < 0 && errno == ESRCH) {
+		rumpk_error("--socket %s: rumpk (pid %d) is gone, but a resize that it started is still under way (process rumpk-resize-N, N is the disk): wait until the file system of its image answers",
+			    o->socket, (int)holder);
+		return EXIT_USAGE;
+	}
 	if (err == -EBUSY) {
 		rumpk_error("--socket %s: served by another rumpk (pid %d)",
 			    o->socket, (int)holder);
@@ -410,6 +415,7 @@ static int supervise(struct service *s)
 		.ledger = s->ledger,
 		.control = s->control,
 		.silent_ms = SUPERVISOR_SILENT_MS,
+		.start_ms = SUPERVISOR_START_MS,
 	};
 
 	let_workers_ask(s);

@@ -37,7 +37,7 @@ struct safety_header {
 };
 
 /* To be changed with whatever stands below, or in what it contains. */
-#define SAFETY_VERSION 2u
+#define SAFETY_VERSION 3u
 
 /**
  * struct authority - what the cell may do, and what it may not be promised
@@ -62,7 +62,8 @@ struct authority {
 
 /**
  * enum ledger_phase - what the worker is about
- * @LEDGER_STARTING: it opens and waits for locks: no turns, no beats
+ * @LEDGER_STARTING: it opens and waits for locks: a turn with each disk that it begins
+ *	with, no beats
  * @LEDGER_SERVING: it turns and beats
  * @LEDGER_FINISHING: a sync may take its time: it beats
  */

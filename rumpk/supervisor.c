@@ -18,8 +18,6 @@
 
 #define EXIT_FAILED 1
 #define TICK_MS 250u
-/* Longer than a worker waits for one lock, see cell.c. */
-#define START_MS 15000u
 /*
  * Who lived shorter died quickly; so many of those in a row are nothing yet. A
  * guest that can crash its worker gets ten of them a second at most, and one a
@@ -357,6 +355,8 @@ static void on_signals(struct supervisor *s)
 	while (read(s->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			child = true;
+		else if (info.ssi_signo == SIGHUP && !signal_was_sent(&info))
+			;
 		else if (info.ssi_signo == SIGHUP)
 			on_reload(s);
 		else if (info.ssi_signo == SIGUSR1)
@@ -373,7 +373,8 @@ static void on_keeper(struct supervisor *s)
 	unsigned int events;
 
 	if (keeper_events(s->plan->link, &events)) {
-		/* The worker finds that its news have ended, and says so. */
+		rumpk_error("the keeper is gone, and with it the guest's connection");
+		/* The worker finds that its news have ended. */
 		epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->plan->link->fd, NULL);
 		s->stopping = true;
 		if (s->worker > 0)
@@ -492,6 +493,22 @@ static uint64_t progress(const struct ledger *l, uint32_t phase)
 	return __atomic_load_n(word, __ATOMIC_RELAXED) + phase;
 }
 
+static void say_silent(const struct supervisor *s, uint32_t phase)
+{
+	const struct ledger *l = s->plan->ledger;
+	uint64_t turns = __atomic_load_n(&l->beat.turns, __ATOMIC_RELAXED);
+	struct safety_load load = safety_load(l);
+
+	if (phase == LEDGER_STARTING && turns && !l->stamps.fenced)
+		rumpk_log(RUMPK_ERROR, (int)turns - 1,
+			  "worker (pid %d) silent for %u ms while it opens disk %d: killed",
+			  (int)s->worker, s->still * TICK_MS, (int)turns - 1);
+	else
+		rumpk_error("worker (pid %d) silent for %u ms, %u requests in flight, the oldest for %u ms: killed",
+			    (int)s->worker, s->still * TICK_MS, load.requests,
+			    load.oldest_ms);
+}
+
 /*
  * Ticks are counted, not time: a supervisor that was stopped itself, beside its
  * worker, gives it a new chance.
@@ -501,19 +518,15 @@ static void tick(struct supervisor *s)
 	const struct ledger *l = s->plan->ledger;
 	uint32_t phase = __atomic_load_n(&l->phase, __ATOMIC_RELAXED);
 	uint64_t seen = progress(l, phase);
-	unsigned int limit = phase == LEDGER_STARTING ? START_MS :
+	unsigned int limit = phase == LEDGER_STARTING ? s->plan->start_ms :
 							s->plan->silent_ms;
-	struct safety_load load;
 
 	safety_keep_latches(s->plan->authority, l);
 	s->still = seen == s->seen ? s->still + 1 : 0;
 	s->seen = seen;
 	if (s->killed || s->still * TICK_MS < limit)
 		return;
-	load = safety_load(l);
-	rumpk_error("worker (pid %d) silent for %u ms, %u requests in flight, the oldest for %u ms: killed",
-		    (int)s->worker, s->still * TICK_MS, load.requests,
-		    load.oldest_ms);
+	say_silent(s, phase);
 	s->killed = true;
 	kill(s->worker, SIGKILL);
 }

@@ -60,7 +60,8 @@ struct worker_seat {
  * @authority: mapped to be changed
  * @ledger: mapped
  * @control: control socket, or NULL
- * @silent_ms: how long a worker may be silent
+ * @silent_ms: how long a worker that serves may be silent
+ * @start_ms: how long one that starts may be about one disk
  */
 struct supervisor_plan {
 	int (*work)(const void *arg, const struct worker_seat *seat);
@@ -75,9 +76,12 @@ struct supervisor_plan {
 	struct ledger *ledger;
 	struct control *control;
 	unsigned int silent_ms;
+	unsigned int start_ms;
 };
 
 #define SUPERVISOR_SILENT_MS 5000u
+/* Longer than a worker waits for one disk, see disks.c. */
+#define SUPERVISOR_START_MS 15000u
 
 int supervisor_run(const struct supervisor_plan *plan);
 unsigned int supervisor_backoff_ms(unsigned int quick_deaths);

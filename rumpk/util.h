@@ -6,7 +6,9 @@
 #define RUMPK_UTIL_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,6 +50,15 @@ static inline void close_fd(int *fd)
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
+}
+
+/*
+ * Did a process send it? The SIGHUP of a terminal that is closed is the kernel's, and
+ * no operator's word.
+ */
+static inline bool signal_was_sent(const struct signalfd_siginfo *info)
+{
+	return info->ssi_code <= 0;
 }
 
 #endif /* RUMPK_UTIL_H */

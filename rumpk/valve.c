@@ -110,14 +110,11 @@ static void count_op(struct valve_stats *stats, const struct nxblk_req *req)
 static void valve_audit(struct valve *v, const struct nxblk_req *req,
 			const char *verdict, const char *why)
 {
-	uint64_t dropped;
-
-	if (!rumpk_ratelimit(&v->audit, now_ms(), &dropped))
-		return;
-	rumpk_log(RUMPK_WARN, v->channel,
-		  "refused generation=%" PRIu64
-		  " tag=%u op=%u status=%s reason=\"%s\" suppressed=%" PRIu64,
-		  v->generation, req->tag, req->op, verdict, why, dropped);
+	rumpk_log_limited(&v->audit, RUMPK_WARN, v->channel,
+			  "refused generation=%" PRIu64
+			  " tag=%u op=%u status=%s reason=\"%s\"",
+			  v->generation, req->tag, req->op, verdict, why);
+	v->account->suppressed = v->audit.dropped;
 }
 
 /* An answer to whatever request, also one whose tag is another's. */
@@ -558,6 +555,7 @@ int valve_init(struct valve *v, uint32_t max_depth)
 		return -ENOMEM;
 	}
 	v->max_depth = max_depth;
+	v->audit.dropped = v->account->suppressed;
 	for (i = 0; i < max_depth; i++)
 		v->slots[i].valve = v;
 	return 0;

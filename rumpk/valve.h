@@ -98,6 +98,7 @@ struct valve_pending {
  * @told: VALVE_TOLD_*: what INFO said to the guest that is there
  * @state: &enum ion_host_state; for whoever watches
  * @reserved: 0
+ * @suppressed: lines about refusals that are not said yet
  * @pending: by tag; for whoever watches, never read back
  */
 struct valve_account {
@@ -108,6 +109,7 @@ struct valve_account {
 	uint32_t told;
 	uint32_t state;
 	uint32_t reserved;
+	uint64_t suppressed;
 	struct valve_pending pending[VALVE_MAX_DEPTH];
 };
 

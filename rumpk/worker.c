@@ -193,6 +193,7 @@ int worker_main(const void *arg, const struct worker_seat *seat)
 	int status;
 	int err = bind_to_parent(seat);
 
+	rumpk_log_forked();
 	if (err)
 		return failed("its supervisor is gone", err);
 	shed(seat, plan);

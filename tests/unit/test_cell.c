@@ -14,11 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "rumpk/run.h"
@@ -626,6 +628,74 @@ static void cell_replaces_stale_sockets(void **state)
 	guest_start(d);
 }
 
+/* Who only reads the directory, as everybody may, holds up nobody. */
+static void cell_does_not_wait_for_its_directory(void **state)
+{
+	struct daemon *d = *state;
+	int fd = open(d->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct timespec begun;
+	struct timespec now;
+
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	assert_int_equal(daemon_start(d), 0);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	assert_in_range(now.tv_sec - begun.tv_sec, 0, 9);
+	close(fd);
+	guest_start(d);
+}
+
+/* A lock that is anybody else's is refused at once, and stays. */
+static void cell_refuses_a_strangers_lock(void **state)
+{
+	struct daemon *d = *state;
+	char lock[96];
+	int fd;
+
+	if (geteuid())
+		skip();
+	snprintf(lock, sizeof(lock), "%s.lock", d->socket);
+	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	assert_int_equal(fchown(fd, 65534, 65534), 0);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_int_not_equal(daemon_start(d), 0);
+	assert_int_equal(daemon_wait(d), 2);
+	assert_non_null(
+		strstr(log_text(d),
+		       "is a lock of uid 65534, and must be one of uid 0"));
+	assert_int_equal(unlink(lock), 0);
+	assert_int_equal(symlink(d->image, lock), 0);
+	assert_int_not_equal(daemon_start(d), 0);
+	assert_int_equal(daemon_wait(d), 2);
+	assert_int_equal(unlink(lock), 0);
+	close(fd);
+}
+
+/* Who had the lock has removed it: it is no longer the one that counts. */
+static void cell_waits_for_a_lock_that_goes(void **state)
+{
+	struct daemon *d = *state;
+	char lock[96];
+	pid_t holder;
+	int status;
+	int fd;
+
+	snprintf(lock, sizeof(lock), "%s.lock", d->socket);
+	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	holder = fork();
+	if (!holder) {
+		usleep(300000);
+		_exit(access(d->socket, F_OK) == 0 || unlink(lock));
+	}
+	close(fd);
+	assert_int_equal(daemon_start(d), 0);
+	assert_int_equal(waitpid(holder, &status, 0), holder);
+	assert_int_equal(status, 0);
+	assert_int_not_equal(access(lock, F_OK), 0);
+	guest_start(d);
+}
+
 /* What listens there and is no keeper stays. */
 static void cell_leaves_other_sockets_alone(void **state)
 {
@@ -765,6 +835,9 @@ int main(void)
 		cell_test(cell_lives_in_a_file),
 		cell_test(cell_fails_without_a_trace),
 		cell_test(cell_replaces_stale_sockets),
+		cell_test(cell_does_not_wait_for_its_directory),
+		cell_test(cell_refuses_a_strangers_lock),
+		cell_test(cell_waits_for_a_lock_that_goes),
 		cell_test(cell_leaves_other_sockets_alone),
 		cell_test(cell_beats),
 		cell_test(cell_says_gone),

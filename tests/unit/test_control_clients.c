@@ -8,6 +8,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -414,6 +415,40 @@ static void lines_are_limited_and_counted(void **state)
 	assert_int_equal(found + held, times);
 }
 
+/* What nobody reads is counted as well, and nobody waits for it. */
+static void lines_that_nobody_reads_are_counted(void **state)
+{
+	const unsigned int times = 30;
+	unsigned long held = 0;
+	int before = dup(2);
+	char bytes[4096];
+	unsigned int i;
+	int full[2];
+	int fd = come();
+
+	wait_heard(fd, GREETING);
+	assert_int_equal(pipe2(full, O_NONBLOCK | O_CLOEXEC), 0);
+	memset(bytes, 'x', sizeof(bytes));
+	while (write(full[1], bytes, sizeof(bytes)) > 0)
+		;
+	dup2(full[1], 2);
+	for (i = 0; i < times; i++) {
+		say(fd, GRANT);
+		wait_heard(fd, "\"return\"");
+		assert_false(has_left(fd));
+	}
+	dup2(before, 2);
+	close(before);
+	close(full[0]);
+	close(full[1]);
+	close(fd);
+	log_begin();
+	control_close(control);
+	control = NULL;
+	assert_int_equal(log_lines("control: end ", &held), 1);
+	assert_int_equal(held, times);
+}
+
 static void overlong_line_is_written_down(void **state)
 {
 	static char line[CONTROL_LINE];
@@ -541,6 +576,7 @@ int main(void)
 		TEST(disk_out_of_range_is_a_number),
 		TEST(lost_disk_is_tried_once),
 		TEST(lines_are_limited_and_counted),
+		TEST(lines_that_nobody_reads_are_counted),
 		TEST(overlong_line_is_written_down),
 	};
 

@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "rumpk/supervisor.h"
 #include "rumpk/util.h"
 #include "control_client.h"
 #include "daemon.h"
@@ -38,9 +39,15 @@
  * @held: inode of which something that has no process holds the lock
  * @lost: writing back has failed once, and only the dead were told
  * @sync_fails: for everybody
+ * @cut_hangs: changing a file's size does not return, and nothing ends it
+ * @cutting: somebody does that
+ * @start_ms: not 0: so long may a worker that starts be about one disk
  */
 struct kernel {
 	ino_t held;
+	unsigned int start_ms;
+	int cut_hangs;
+	int cutting;
 	int lost;
 	int sync_fails;
 };
@@ -93,6 +100,29 @@ int fdatasync(int fd)
 		return -1;
 	}
 	return (int)syscall(SYS_fdatasync, fd);
+}
+
+int ftruncate(int fd, off_t length)
+{
+	if (kernel->cut_hangs) {
+		prctl(PR_SET_PDEATHSIG, 0);
+		__atomic_store_n(&kernel->cutting, 1, __ATOMIC_SEQ_CST);
+		while (__atomic_load_n(&kernel->cut_hangs, __ATOMIC_SEQ_CST))
+			usleep(1000);
+	}
+	return (int)syscall(SYS_ftruncate, fd, length);
+}
+
+int __real_supervisor_run(const struct supervisor_plan *plan);
+int __wrap_supervisor_run(const struct supervisor_plan *plan);
+
+int __wrap_supervisor_run(const struct supervisor_plan *plan)
+{
+	struct supervisor_plan hasty = *plan;
+
+	if (kernel->start_ms)
+		hasty.start_ms = kernel->start_ms;
+	return __real_supervisor_run(&hasty);
 }
 
 static void attach_both(void)
@@ -228,6 +258,71 @@ static void fence_keeps_no_other_waiting(void **state)
 	expect_byte(&g[0], 1);
 	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
 	assert_int_equal(daemon_logged(log_path, "error"), 0);
+	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
+}
+
+/* A rumpk that is started again waits for each disk, and has for each its own time. */
+static void disks_are_waited_for_in_turn(void **state)
+{
+	int ready;
+
+	(void)state;
+	start();
+	assert_int_equal(daemon_end(&daemon_pid, SIGKILL), 256);
+	kernel->start_ms = 1500;
+	kernel->held = inode_of(image[0]);
+	daemon_pid = daemon_fork(args, log_path, &ready);
+	usleep(1000000);
+	kernel->held = inode_of(image[1]);
+	usleep(1000000);
+	kernel->held = 0;
+	daemon_ready(ready);
+	assert_int_equal(daemon_logged(log_path, "silent"), 0);
+	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
+}
+
+static void start_that_hangs_names_its_disk(void **state)
+{
+	int ready;
+
+	(void)state;
+	start();
+	assert_int_equal(daemon_end(&daemon_pid, SIGKILL), 256);
+	kernel->start_ms = 500;
+	kernel->held = inode_of(image[1]);
+	daemon_pid = daemon_fork(args, log_path, &ready);
+	assert_int_equal(daemon_never_ready(&daemon_pid, ready), 1);
+	assert_int_equal(daemon_logged(log_path, "channel=1 worker"), 1);
+	assert_int_equal(daemon_logged(log_path, "while it opens disk 1: killed"),
+			 1);
+}
+
+/* What may still change an image is waited for, and called what it is. */
+static void hung_resize_outlives_its_rumpk(void **state)
+{
+	static const char resize[] =
+		"{\"execute\":\"resize\",\"arguments\":{\"disk\":0,\"size\":16777216}}\n";
+	uint64_t until = now_ms() + 10000;
+	int control;
+
+	(void)state;
+	start();
+	kernel->cut_hangs = 1;
+	control = client_connect(control_path);
+	assert_int_equal(send(control, resize, strlen(resize), 0),
+			 strlen(resize));
+	while (!__atomic_load_n(&kernel->cutting, __ATOMIC_SEQ_CST)) {
+		assert_true(now_ms() < until);
+		usleep(1000);
+	}
+	assert_int_equal(daemon_end(&daemon_pid, SIGKILL), 256);
+	close(control);
+	assert_int_equal(daemon_fails(args, log_path), 2);
+	assert_int_equal(daemon_logged(log_path, "served by another rumpk"), 0);
+	assert_int_equal(daemon_logged(log_path, "a resize that it started is still under way"),
+			 1);
+	__atomic_store_n(&kernel->cut_hangs, 0, __ATOMIC_SEQ_CST);
+	daemon_pid = daemon_start(args, log_path);
 	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
 }
 
@@ -557,6 +652,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(fence_keeps_no_other_waiting),
 		TEST(stopped_supervisor_stops_no_disk),
+		TEST(hung_resize_outlives_its_rumpk),
+		TEST(disks_are_waited_for_in_turn),
+		TEST(start_that_hangs_names_its_disk),
 		TEST(fence_is_waited_for),
 		TEST(strangers_lock),
 		TEST(no_size_changes_under_late_writes),

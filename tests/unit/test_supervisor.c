@@ -12,7 +12,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -72,6 +74,8 @@ static int keeper[2];
 static int log_fd;
 static pid_t supervisor;
 static char control_path[64];
+/* Master of the supervisor's own, when it has one. */
+static int terminal = -1;
 
 static unsigned int count(const unsigned int *n)
 {
@@ -165,6 +169,8 @@ static int fake_work(const void *arg, const struct worker_seat *seat)
 
 	(void)arg;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* What a terminal says it says to the supervisor alone. */
+	setpgid(0, 0);
 	page->born_ms[seat->number % MOST] = now_ms();
 	page->pid[seat->number % MOST] = getpid();
 	one_more(&page->born);
@@ -253,12 +259,18 @@ static void start(int status, const enum behaviour *script, unsigned int n)
 			.ledger = safety_map_ledger(ledger_fd),
 			.control = open_control(),
 			.silent_ms = SILENT_MS,
+			.start_ms = SUPERVISOR_START_MS,
 		};
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(keeper[0]);
 		if (log_fd >= 0)
 			dup2(log_fd, 2);
+		if (terminal >= 0) {
+			setsid();
+			ioctl(open(ptsname(terminal), O_RDWR), TIOCSCTTY, 0);
+			close(terminal);
+		}
 		_exit(supervisor_run(&plan));
 	}
 	close(keeper[1]);
@@ -502,6 +514,29 @@ static void signals_are_passed_on(void **state)
 	assert_int_equal(wait_end(), 7);
 }
 
+/* A terminal that is closed is no operator who asks for something. */
+static void hangup_is_no_word(void **state)
+{
+	const uint32_t came = KEEPER_GUEST_CAME;
+
+	(void)state;
+	terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_int_equal(grantpt(terminal) || unlockpt(terminal), 0);
+	START(0, SERVE);
+	wait_count(&page->served, 1);
+	close(terminal);
+	terminal = -1;
+	/* Events are taken in their order: this one comes later. */
+	assert_int_equal(send(keeper[0], &came, sizeof(came), 0), sizeof(came));
+	wait_count(&page->news, 1);
+	assert_int_equal(count(&page->hups), 0);
+	kill(supervisor, SIGHUP);
+	wait_count(&page->hups, 1);
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 7);
+	assert_int_equal(page->hups, 1);
+}
+
 static void news_are_passed_on(void **state)
 {
 	const uint32_t came = KEEPER_GUEST_CAME;
@@ -518,12 +553,22 @@ static void news_are_passed_on(void **state)
 /* Its end is the end of the cell; the worker is told, not killed. */
 static void keeper_ends(void **state)
 {
+	int said = memfd_create("said", MFD_CLOEXEC);
+	int before = dup(STDERR_FILENO);
+	static char text[4096];
+
 	(void)state;
+	dup2(said, STDERR_FILENO);
 	START(0, SERVE);
+	dup2(before, STDERR_FILENO);
+	close(before);
 	wait_count(&page->served, 1);
 	close(keeper[0]);
 	assert_int_equal(wait_end(), 8);
 	assert_int_equal(page->born, 1);
+	assert_true(pread(said, text, sizeof(text) - 1, 0) > 0);
+	assert_non_null(strstr(text, "the keeper is gone"));
+	close(said);
 	keeper[0] = -1;
 }
 
@@ -622,6 +667,7 @@ int main(void)
 		TEST(hung_end_is_a_failure),
 		TEST(latch_outlives_its_worker),
 		TEST(signals_are_passed_on),
+		TEST(hangup_is_no_word),
 		TEST(news_are_passed_on),
 		TEST(keeper_ends),
 		TEST(flood_keeps_nobody_out),

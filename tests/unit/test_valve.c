@@ -9,7 +9,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "rumpk/log.h"
 #include "rumpk/util.h"
 #include "rumpk/valve.h"
 
@@ -247,6 +250,35 @@ static void valve_drops_other_generations(void **state)
 	assert_int_equal(b->fake.submitted, 0);
 	assert_int_equal(b->account.stats.stale, 1);
 	assert_int_equal(b->account.stats.requests, 1);
+}
+
+/* The lines that one held back are said by the next one. */
+static void valve_says_what_was_suppressed(void **state)
+{
+	struct bench *b = *state;
+	struct nxblk_req req = request(0xff, 0, 1);
+	int log = memfd_create("log", MFD_CLOEXEC);
+	int before = dup(STDERR_FILENO);
+	static char text[1 << 16];
+	unsigned int i;
+
+	req.tag = DEPTH;
+	dup2(log, STDERR_FILENO);
+	rumpk_log_level(RUMPK_WARN);
+	for (i = 0; i < 25; i++)
+		submit(b, &req);
+	valve_exit(&b->v);
+	memset(&b->v.audit, 0, sizeof(b->v.audit));
+	i = valve_init(&b->v, DEPTH) ? 0 : 1;
+	live(b, ALL_FEATURES);
+	submit(b, &req);
+	rumpk_log_level(RUMPK_ERROR);
+	dup2(before, STDERR_FILENO);
+	close(before);
+	assert_int_equal(i, 1);
+	assert_true(pread(log, text, sizeof(text) - 1, 0) > 0);
+	close(log);
+	assert_non_null(strstr(text, " suppressed=15\n"));
 }
 
 static void valve_refuses_tags(void **state)
@@ -713,6 +745,7 @@ int main(void)
 		valve_test(valve_passes_operations),
 		valve_test(valve_drops_other_generations),
 		valve_test(valve_refuses_tags),
+		valve_test(valve_says_what_was_suppressed),
 		valve_test(valve_answers_a_doubled_tag_once_each),
 		valve_test(valve_keeps_a_refused_tag_until_published),
 		valve_test(valve_refuses_operations),
