@@ -79,6 +79,11 @@ expect 124 cell --timeout 8 -- sleep 100
 grep -q . "$cell_logs/console.log" || fail "no logs of a timeout"
 expect 125 cell --direct -- sh -c 'echo c >/proc/sysrq-trigger; sleep 10' 2>"$tmp/err"
 grep -q 'kernel failed' "$tmp/err" || fail "a panic says $(<"$tmp/err")"
+# A kernel that has complained and goes on costs the status, and not the files.
+expect 125 cell --direct --get /etc/passwd:"$tmp/passwd" -- \
+	sh -c 'echo "BUG: planted" >/dev/kmsg' 2>"$tmp/err"
+grep -q 'kernel failed.*BUG: planted' "$tmp/err" || fail "a complaint says $(<"$tmp/err")"
+[[ -s $tmp/passwd ]] || fail "a complaint of the kernel cost the files"
 expect 125 cell --direct -- reboot -f
 expect 141 bash -o pipefail -c '"$0" --direct -- yes | head -n 1' "$NEXUS_TOP/scripts/cell"
 

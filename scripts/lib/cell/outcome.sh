@@ -57,12 +57,16 @@ timed_out() {
 	exit 124
 }
 
-# Sets guest_status, or fails with what kept the guest from ending well.
+# Sets guest_status, or fails with what kept the guest from ending well.  Of a guest
+# that went on after its kernel's complaint, the files say more about it.
 judge_guest() {
 	local failed panic qemu_status=$1
 	failed=$(reported failed)
 	[[ -z $failed ]] || fail "the guest: $failed"
-	panic=$(panic_line) && fail "the guest's kernel failed: $panic"
+	if panic=$(panic_line); then
+		! has_reported 'done' || collect_gets || true
+		fail "the guest's kernel failed: $panic"
+	fi
 	guest_status=$(reported exit)
 	if [[ -z $guest_status ]] || ! has_reported 'done'; then
 		((qemu_status == 0)) || fail "QEMU ended with $qemu_status: $(last_line qemu.log)"
