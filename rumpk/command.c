@@ -91,9 +91,8 @@ static void audit_refused(const struct command_call *call)
 	const char *name = call->command ? call->command->name : "?";
 
 	rumpk_log_limited(&call->board->refusals, RUMPK_WARN, RUMPK_NO_CHANNEL,
-			  "control: uid=%u pid=%d %s refused: %s",
-			  call->peer.uid, (int)call->peer.pid, name,
-			  class_names[call->class]);
+			  "control: uid=%u pid=%d %s refused: %s", call->peer.uid,
+			  (int)call->peer.pid, name, class_names[call->class]);
 }
 
 /**

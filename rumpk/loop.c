@@ -128,9 +128,8 @@ static void on_signals(struct cell *c)
 static void check_window(struct cell *c)
 {
 	if (window_repair(&c->window))
-		rumpk_log_limited(
-			&c->lines, RUMPK_WARN, RUMPK_NO_CHANNEL,
-			"window header or directory was overwritten, put right");
+		rumpk_log_limited(&c->lines, RUMPK_WARN, RUMPK_NO_CHANNEL,
+				  "window header or directory was overwritten, put right");
 }
 
 static void on_guest_came(struct cell *c)

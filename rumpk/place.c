@@ -65,8 +65,7 @@ static int lock_open(const char *path)
 		rumpk_error("--socket: %s: %s", path, strerror(-err));
 		return err;
 	}
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    st.st_uid == geteuid())
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid())
 		return fd;
 	close(fd);
 	if (st.st_uid != geteuid())

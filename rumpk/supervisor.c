@@ -373,7 +373,8 @@ static void on_keeper(struct supervisor *s)
 	unsigned int events;
 
 	if (keeper_events(s->plan->link, &events)) {
-		rumpk_error("the keeper is gone, and with it the guest's connection");
+		rumpk_error(
+			"the keeper is gone, and with it the guest's connection");
 		/* The worker finds that its news have ended. */
 		epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->plan->link->fd, NULL);
 		s->stopping = true;

@@ -319,7 +319,8 @@ static void hung_resize_outlives_its_rumpk(void **state)
 	close(control);
 	assert_int_equal(daemon_fails(args, log_path), 2);
 	assert_int_equal(daemon_logged(log_path, "served by another rumpk"), 0);
-	assert_int_equal(daemon_logged(log_path, "a resize that it started is still under way"),
+	assert_int_equal(daemon_logged(log_path,
+				       "a resize that it started is still under way"),
 			 1);
 	__atomic_store_n(&kernel->cut_hangs, 0, __ATOMIC_SEQ_CST);
 	daemon_pid = daemon_start(args, log_path);
