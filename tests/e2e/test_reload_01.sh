@@ -13,7 +13,7 @@ cell --size 16M --no-load --timeout 180 -- sh -c '
 		start=$(now)
 		insmod /lib/modules/nexus_ion.ko && insmod /lib/modules/nexus_blk.ko || exit 1
 		until [ -b /dev/nxblk0 ]; do
-			[ $(($(now) - start)) -le 200 ] || exit 2
+			[ $(($(now) - start)) -le $((200 * $1)) ] || exit 2
 		done
 		if [ $i -gt 1 ]; then
 			head -c 65536 /dev/nxblk0 | cmp - /last || exit 3
@@ -23,7 +23,7 @@ cell --size 16M --no-load --timeout 180 -- sh -c '
 		rmmod nexus_blk && rmmod nexus_ion || exit 5
 	done
 	dmesg | grep -c "block bridge ready (nxblk0 major="
-' >"$tmp/out" || fail "reload failed at step $?"
+' sh "$NEXUS_PATIENCE" >"$tmp/out" || fail "reload failed at step $?"
 [[ $(<"$tmp/out") == 10 ]] || fail "the bridge was ready $(<"$tmp/out") times, not 10"
 no_kernel_complaint
 (($(rumpk_stat resets) >= 10)) || fail "the daemon saw too few resets"
