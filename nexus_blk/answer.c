@@ -130,7 +130,7 @@ u32 nxblk_answer(struct ion_channel *ch, const void *data)
 		return ION_REASON_RSP_UNMATCHED;
 
 	/* INFO is asked as often as the host hints: its answers are no progress. */
-	if (slot->rq)
+	if (resp->op != NXBLK_OP_INFO)
 		WRITE_ONCE(d->last_answer, jiffies);
 	if (unlikely(test_bit(0, &d->silent)))
 		clear_bit(0, &d->silent);
