@@ -42,6 +42,10 @@ static const struct {
 	  NULL, true },
 	{ "tracefs", "/sys/kernel/tracing", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 	  NULL, true },
+	{ "configfs", "/sys/kernel/config", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+	  NULL, true },
+	{ "cgroup2", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL,
+	  true },
 };
 
 static void make_directory(const char *path)
