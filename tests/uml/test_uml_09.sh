@@ -14,7 +14,16 @@ planned uml-removal 3 3
 
 cat >"$tmp/down.sh" <<'GUEST'
 wrong() { echo "$*"; dmesg | tail -n 20; exit 1; }
+# Its node is there a moment before it can be opened.
+await_disk() {
+	for _ in $(seq 300); do
+		(: </dev/nxblk0) 2>/dev/null && return
+		sleep 0.1
+	done
+	wrong "no disk"
+}
 nexus=/sys/block/nxblk0/nexus
+await_disk
 exec 3>>/dev/nxblk0
 dd if=/expected of=/dev/nxblk0 bs=512 seek=8 count=1 conv=notrunc 2>/dev/null
 dd if=/dev/nxblk0 of=/dev/null bs=512 skip=1024 count=1 2>/dev/null &
@@ -29,10 +38,7 @@ exec 3>&-
 wait
 dmesg | grep -E "ended unanswered|page write|no host" && wrong "dirty data was thrown away"
 echo ion0-0700-0 >/sys/bus/ion/drivers/nexus_blk/bind || wrong "not bound"
-for _ in $(seq 300); do
-	[ ! -b /dev/nxblk0 ] || break
-	sleep 0.1
-done
+await_disk
 dd if=/dev/nxblk0 bs=512 skip=8 count=1 2>/dev/null | cmp - /expected || wrong "the write is lost"
 rmmod nexus_blk && rmmod nexus_ion || wrong "the modules do not unload"
 GUEST
@@ -40,6 +46,15 @@ GUEST
 # What else is answered during the removal: INFO, ten times a second, or a reader.
 cat >"$tmp/held.sh" <<'GUEST'
 wrong() { echo "$*"; dmesg | tail -n 20; exit 1; }
+# Its node is there a moment before it can be opened.
+await_disk() {
+	for _ in $(seq 300); do
+		(: </dev/nxblk0) 2>/dev/null && return
+		sleep 0.1
+	done
+	wrong "no disk"
+}
+await_disk
 # This wait is long, and wanted.
 echo 0 >/proc/sys/kernel/hung_task_timeout_secs
 echo requeue >/sys/block/nxblk0/nexus/outage_timeout
