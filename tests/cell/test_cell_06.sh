@@ -22,6 +22,7 @@ cell --rootfs "$tree" --tools fs --size 320M --put "$tmp/before:/etc/put" --get 
 	set -e
 	cat /etc/own /proc/version /sys/block/nxblk0/size
 	grep -q . /etc/put
+	grep -q " /sys/fs/cgroup cgroup2 " /proc/mounts
 	echo changed >/etc/own
 	mkfs.xfs -q /dev/nxblk0
 	mkdir /data
