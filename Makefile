@@ -20,23 +20,23 @@ test: ## install what is missing, build, and run every test (T=NAME: that one)
 	@scripts/setup test
 	@scripts/build $(KERNEL)
 	@scripts/modules uml >/dev/null
-	@scripts/run-tests $(T)
+	@scripts/run-tests $(if $(T),"$(T)")
 
 .PHONY: test-debug
 test-debug: ## tier 2: what concerns the modules, on a kernel with KASAN, lockdep and more
 	@scripts/setup test
-	@scripts/test-debug debug $(T)
+	@scripts/test-debug debug $(if $(T),"$(T)")
 
 .PHONY: test-kcsan
 test-kcsan: ## some of it on a kernel that looks for data races
 	@scripts/setup test
-	@scripts/test-debug kcsan $(T)
+	@scripts/test-debug kcsan $(if $(T),"$(T)")
 
 .PHONY: test-full
 test-full: ## tier 3: the same so often that rare faults show, for hours (T=NAME: a part)
 	@scripts/setup test
 	@scripts/build $(KERNEL)
-	@scripts/test-full $(T)
+	@scripts/test-full $(if $(T),"$(T)")
 
 .PHONY: soak
 soak: ## verified writes under a random nemesis for MINUTES=10 (SEED=N: that very one)
@@ -57,7 +57,7 @@ check: ## static checks of all sources, and of the rules against their tests
 .PHONY: mutants
 mutants: ## break the code rule by rule and see that the named tests notice
 	@scripts/setup test
-	@scripts/mutants $(T)
+	@scripts/mutants $(if $(T),"$(T)")
 
 .PHONY: bench
 bench: ## nxblk0 beside virtio-blk in one guest: ratios, no test
@@ -67,7 +67,7 @@ bench: ## nxblk0 beside virtio-blk in one guest: ratios, no test
 .PHONY: fuzz
 fuzz: ## fuzz every target for TIME=60 seconds (T=NAME: that one)
 	@scripts/setup fuzz
-	@scripts/fuzz $(T)
+	@scripts/fuzz $(if $(T),"$(T)")
 
 .PHONY: model
 model: ## search the models of ring and recovery completely
