@@ -12,7 +12,9 @@ source "$(dirname "$0")/host_lib.sh"
 
 planned uml-removal 3 3
 
-cat >"$tmp/down.sh" <<'GUEST'
+# script NAME: from stdin, behind what both begin with.
+script() {
+	cat - /dev/fd/3 3<&0 >"$tmp/$1" <<'GUEST'
 wrong() { echo "$*"; dmesg | tail -n 20; exit 1; }
 # Its node is there a moment before it can be opened.
 await_disk() {
@@ -22,6 +24,10 @@ await_disk() {
 	done
 	wrong "no disk"
 }
+GUEST
+}
+
+script down.sh <<'GUEST'
 nexus=/sys/block/nxblk0/nexus
 await_disk
 exec 3>>/dev/nxblk0
@@ -44,16 +50,7 @@ rmmod nexus_blk && rmmod nexus_ion || wrong "the modules do not unload"
 GUEST
 
 # What else is answered during the removal: INFO, ten times a second, or a reader.
-cat >"$tmp/held.sh" <<'GUEST'
-wrong() { echo "$*"; dmesg | tail -n 20; exit 1; }
-# Its node is there a moment before it can be opened.
-await_disk() {
-	for _ in $(seq 300); do
-		(: </dev/nxblk0) 2>/dev/null && return
-		sleep 0.1
-	done
-	wrong "no disk"
-}
+script held.sh <<'GUEST'
 await_disk
 # This wait is long, and wanted.
 echo 0 >/proc/sys/kernel/hung_task_timeout_secs

@@ -379,19 +379,26 @@ static void end_waits_for_reads(void **state)
 	reset_waits("guest-shutdown", QMP_CMD_QUIT);
 }
 
-/* It is broken, and may still write as long as it has the connection. */
-static void reset_waits_for_a_broken_device(void **state)
+/* It has a read into the guest's pages, and the connection for as long as it lingers. */
+static void device_keeps_a_read(void)
 {
 	struct nxblk_req req;
-	int i;
 
-	start_device("");
 	dev.misdeed = SILENT;
 	dev.lingers = true;
 	prepare_gpa(&req, NXBLK_OP_READ, 3, 0, 8192);
 	sim_send(&g, &req);
 	while (ion_prod_free(&g.end.req) != g.end.req.mask + 1)
 		usleep(100);
+}
+
+/* It is broken, and may still write as long as it has the connection. */
+static void reset_waits_for_a_broken_device(void **state)
+{
+	int i;
+
+	start_device("");
+	device_keeps_a_read();
 	dev.misdeed = BAD_ID;
 	qmp_server_shutdown_event("guest-reset");
 	assert_true(sim_wait_state(&g, ION_HOST_DRAINING, PATIENCE_MS));
@@ -412,16 +419,10 @@ static void reset_waits_for_a_broken_device(void **state)
 static void worker_dies_into_pages(void **state)
 {
 	struct nxblk_config config;
-	struct nxblk_req req;
 
 	start_device("");
 	memset(ram, 0, RAM_BYTES);
-	dev.misdeed = SILENT;
-	dev.lingers = true;
-	prepare_gpa(&req, NXBLK_OP_READ, 3, 0, 8192);
-	sim_send(&g, &req);
-	while (ion_prod_free(&g.end.req) != g.end.req.mask + 1)
-		usleep(100);
+	device_keeps_a_read();
 	worker_dies();
 	/* As often as one dies, and whatever an operator says. */
 	assert_int_equal(sim_wait_offer(&g, 200), -ETIMEDOUT);

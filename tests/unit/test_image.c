@@ -15,7 +15,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -299,27 +298,27 @@ static void image_lock_waits(void **state)
 }
 
 /* A block device that nobody else has, for as long as the descriptor is open. */
-static int loop_device(unsigned int *minor)
+static int loop_device(char *node, size_t length)
 {
 	struct loop_config config = { .info.lo_flags = LO_FLAGS_AUTOCLEAR };
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	int backing = open(path, O_RDWR | O_CLOEXEC);
-	char name[32];
+	int backing;
 	int tries;
 	int fd = -1;
 	int n;
 
+	make(1 << 20);
+	backing = open(path, O_RDWR | O_CLOEXEC);
 	config.fd = (unsigned int)backing;
 	/* The free one may be another's by now. */
 	for (tries = 0; control >= 0 && fd < 0 && tries < 20; tries++) {
 		n = ioctl(control, LOOP_CTL_GET_FREE);
-		snprintf(name, sizeof(name), "/dev/loop%d", n);
-		fd = open(name, O_RDWR | O_CLOEXEC);
+		snprintf(node, length, "/dev/loop%d", n);
+		fd = open(node, O_RDWR | O_CLOEXEC);
 		if (fd >= 0 && ioctl(fd, LOOP_CONFIGURE, &config) < 0) {
 			close(fd);
 			fd = -1;
 		}
-		*minor = (unsigned int)n;
 	}
 	if (control >= 0)
 		close(control);
@@ -334,20 +333,19 @@ static void image_device_claimed(void **state)
 {
 	struct image writer;
 	struct image other;
-	unsigned int minor;
+	struct stat st;
 	char alias[96];
 	char node[32];
 	char pid[32];
 	int witness;
 	int fd;
 
-	make(1 << 20);
-	fd = loop_device(&minor);
+	fd = loop_device(node, sizeof(node));
 	if (fd < 0)
 		skip();
-	snprintf(node, sizeof(node), "/dev/loop%u", minor);
 	snprintf(alias, sizeof(alias), "%s/alias", dir);
-	assert_int_equal(mknod(alias, S_IFBLK | 0600, makedev(7, minor)), 0);
+	assert_int_equal(stat(node, &st), 0);
+	assert_int_equal(mknod(alias, S_IFBLK | 0600, st.st_rdev), 0);
 
 	assert_int_equal(open_quietly(&writer, node, false, 512), 0);
 	assert_int_equal(writer.size, 1 << 20);
@@ -381,16 +379,13 @@ static void image_claim_waits(void **state)
 {
 	struct image img;
 	struct image late;
-	unsigned int minor;
 	char node[32];
 	pid_t pid;
 	int fd;
 
-	make(1 << 20);
-	fd = loop_device(&minor);
+	fd = loop_device(node, sizeof(node));
 	if (fd < 0)
 		skip();
-	snprintf(node, sizeof(node), "/dev/loop%u", minor);
 	assert_int_equal(image_open(&img, node, false, 512, 0), 0);
 	pid = fork();
 	if (pid == 0) {

@@ -261,17 +261,25 @@ static void fence_keeps_no_other_waiting(void **state)
 	assert_int_equal(daemon_end(&daemon_pid, SIGTERM), 0);
 }
 
-/* A rumpk that is started again waits for each disk, and has for each its own time. */
-static void disks_are_waited_for_in_turn(void **state)
+/* A rumpk that is started again, while @held is locked; for daemon_ready(). */
+static int start_again_behind(const char *held, unsigned int start_ms)
 {
 	int ready;
 
-	(void)state;
 	start();
 	assert_int_equal(daemon_end(&daemon_pid, SIGKILL), 256);
-	kernel->start_ms = 1500;
-	kernel->held = inode_of(image[0]);
+	kernel->start_ms = start_ms;
+	kernel->held = inode_of(held);
 	daemon_pid = daemon_fork(args, log_path, &ready);
+	return ready;
+}
+
+/* A rumpk that is started again waits for each disk, and has for each its own time. */
+static void disks_are_waited_for_in_turn(void **state)
+{
+	int ready = start_again_behind(image[0], 1500);
+
+	(void)state;
 	usleep(1000000);
 	kernel->held = inode_of(image[1]);
 	usleep(1000000);
@@ -283,14 +291,9 @@ static void disks_are_waited_for_in_turn(void **state)
 
 static void start_that_hangs_names_its_disk(void **state)
 {
-	int ready;
+	int ready = start_again_behind(image[1], 500);
 
 	(void)state;
-	start();
-	assert_int_equal(daemon_end(&daemon_pid, SIGKILL), 256);
-	kernel->start_ms = 500;
-	kernel->held = inode_of(image[1]);
-	daemon_pid = daemon_fork(args, log_path, &ready);
 	assert_int_equal(daemon_never_ready(&daemon_pid, ready), 1);
 	assert_int_equal(daemon_logged(log_path, "channel=1 worker"), 1);
 	assert_int_equal(daemon_logged(log_path, "while it opens disk 1: killed"),
