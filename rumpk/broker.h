@@ -13,7 +13,8 @@
  * the worker dies, it is shut down, and the next worker sees by it when the device has
  * closed its end (vio_life.c).
  *
- * The worker waits for no answer: broker_link.c. On a SOCK_SEQPACKET pair. What is no such message is ignored.
+ * The worker waits for no answer: broker_link.c. On a SOCK_SEQPACKET pair. What is no
+ * such message is ignored.
  */
 #ifndef RUMPK_BROKER_H
 #define RUMPK_BROKER_H

@@ -60,6 +60,7 @@ void broker_look(struct broker_link *l)
 {
 	struct broker_reply reply;
 	int fds[UNIX_MAX_FDS];
+	int none = -1;
 	unsigned int n;
 	ssize_t got;
 
@@ -69,10 +70,8 @@ void broker_look(struct broker_link *l)
 			return;
 		if (got <= 0)
 			close_fd(&l->sock);
-		if (n != 1)
-			fds[n] = -1;
 		if (got == sizeof(reply))
-			take(l, &reply, &fds[0]);
+			take(l, &reply, n == 1 ? &fds[0] : &none);
 		while (n)
 			close_fd(&fds[--n]);
 	}
@@ -94,8 +93,14 @@ static int send_question(struct broker_link *l, struct broker_asked *a,
 	if (sent < 0)
 		return (int)sent;
 	a->serial = ++l->serial;
-	a->answered = false;
 	return 0;
+}
+
+/* There is no question of this index any more. */
+static void forget(struct broker_asked *a)
+{
+	a->serial = 0;
+	a->answered = false;
 }
 
 /* Nobody came for it: what it says may not hold any more. */
@@ -105,8 +110,7 @@ static void drop_stale(struct broker_asked *a)
 		return;
 	if (a->fd >= 0)
 		close(a->fd);
-	a->serial = 0;
-	a->answered = false;
+	forget(a);
 }
 
 /**
@@ -134,8 +138,7 @@ int broker_ask(struct broker_link *l, uint32_t index, enum broker_what what,
 		err = send_question(l, a, index, what);
 	if (err || !a->answered)
 		return err ? err : -EINPROGRESS;
-	a->serial = 0;
-	a->answered = false;
+	forget(a);
 	if (a->fd >= 0 && img) {
 		*img = a->image;
 		img->fd = a->fd;

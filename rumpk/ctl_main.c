@@ -461,13 +461,14 @@ int main(int argc, char **argv)
 		.socket = getenv("RUMPK_CONTROL"),
 		.timeout_s = TIMEOUT_S,
 	};
+	const char *negative = negative_word(argc, argv);
 	int other;
 	int status;
 
 	rumpk_log_program("rumpkctl");
-	if (negative_word(argc, argv)) {
+	if (negative) {
 		rumpk_error("%s: no number is below 0; SIZE must be a number of bytes above 0, or as in 64M",
-			    negative_word(argc, argv));
+			    negative);
 		return EXIT_USAGE;
 	}
 	other = read_options(&ctl, argc, argv);

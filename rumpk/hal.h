@@ -192,8 +192,8 @@ struct image;
  * @uuid: that it must have
  * @lost: it was, and is not to be opened before hal_reopen()
  * @open: opens it again later, when this process has no names any more, and waits for
- *	nobody: -EINPROGRESS, it is to be called again; as image_open_again(), and with @name it says who holds a lock: -ETXTBSY, when
- *	it is a process
+ *	nobody: -EINPROGRESS, it is to be called again; else as image_open_again(), and
+ *	with @name it says who holds a lock: -ETXTBSY, when it is a process
  * @arg: for @open
  */
 struct hal_file_former {

@@ -114,9 +114,9 @@ static void on_signals(struct cell *c)
 	struct signalfd_siginfo info;
 
 	while (read(c->signals, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGHUP && !signal_was_sent(&info))
-			;
-		else if (info.ssi_signo == SIGHUP)
+		if (signal_of_terminal(&info))
+			continue;
+		if (info.ssi_signo == SIGHUP)
 			cell_reload(c);
 		else if (info.ssi_signo == SIGUSR1)
 			cell_print_stats(c);

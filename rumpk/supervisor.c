@@ -353,10 +353,10 @@ static void on_signals(struct supervisor *s)
 	bool child = false;
 
 	while (read(s->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (signal_of_terminal(&info))
+			continue;
 		if (info.ssi_signo == SIGCHLD)
 			child = true;
-		else if (info.ssi_signo == SIGHUP && !signal_was_sent(&info))
-			;
 		else if (info.ssi_signo == SIGHUP)
 			on_reload(s);
 		else if (info.ssi_signo == SIGUSR1)

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdbool.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -52,13 +53,10 @@ static inline void close_fd(int *fd)
 	*fd = -1;
 }
 
-/*
- * Did a process send it? The SIGHUP of a terminal that is closed is the kernel's, and
- * no operator's word.
- */
-static inline bool signal_was_sent(const struct signalfd_siginfo *info)
+/* The SIGHUP of a terminal that is closed is the kernel's, and no operator's word. */
+static inline bool signal_of_terminal(const struct signalfd_siginfo *info)
 {
-	return info->ssi_code <= 0;
+	return info->ssi_signo == SIGHUP && info->ssi_code > 0;
 }
 
 #endif /* RUMPK_UTIL_H */

@@ -191,18 +191,15 @@ static int vu_tell(struct vhost_user *vu, struct message *m, const int *fds,
 /**
  * vhost_user_open - begin to talk to a device
  * @vu: filled
- * @sock: connected; owned by @vu afterwards, also after a failure
+ * @sock: connected; owned by @vu afterwards
  * @timeout_ms: for each exchange
- *
- * Return: 0 or -errno.
  */
-int vhost_user_open(struct vhost_user *vu, int sock, unsigned int timeout_ms)
+void vhost_user_open(struct vhost_user *vu, int sock, unsigned int timeout_ms)
 {
 	memset(vu, 0, sizeof(*vu));
 	vu->sock = sock;
 	vu->backend = -1;
 	vu->timeout_ms = timeout_ms;
-	return 0;
 }
 
 /**

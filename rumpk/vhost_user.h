@@ -102,7 +102,7 @@ struct vhost_user {
 	const char *broken;
 };
 
-int vhost_user_open(struct vhost_user *vu, int sock, unsigned int timeout_ms);
+void vhost_user_open(struct vhost_user *vu, int sock, unsigned int timeout_ms);
 void vhost_user_close(struct vhost_user *vu);
 int vhost_user_get(struct vhost_user *vu, enum vhost_user_request request,
 		   uint64_t *value);

@@ -328,10 +328,8 @@ struct vio_device *vio_device_alloc(int sock, unsigned int timeout_ms)
 	d->call = -1;
 	d->err = -1;
 	d->err_end = -1;
-	if (!vhost_user_open(&d->vu, sock, timeout_ms))
-		return d;
-	vio_device_free(d);
-	return NULL;
+	vhost_user_open(&d->vu, sock, timeout_ms);
+	return d;
 }
 
 /**

@@ -116,15 +116,20 @@ static void forget_setup(struct cell *c)
 		close_fd(&c->fds.mem[--c->fds.nmem]);
 }
 
-/* A path that names one of them has been opened by now. */
-static void close_inherited(const struct worker_plan *plan)
+/* Whoever started rumpk may have files there: a worker has nothing to read or to print. */
+static void forget_stdio(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	unsigned int i;
 
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
 	close_fd(&null);
+}
+
+/* A path that names one of them has been opened by now. */
+static void close_inherited(const struct worker_plan *plan)
+{
+	unsigned int i;
 
 	for (i = 0; i < plan->ninherited; i++)
 		close(plan->inherited[i]);
@@ -136,6 +141,7 @@ static int prepare_confined(struct cell *c, const struct worker_plan *plan,
 	bool no_landlock;
 	int err;
 
+	forget_stdio();
 	close_inherited(plan);
 	err = confine_files(&no_landlock);
 	if (err)

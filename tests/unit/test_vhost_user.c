@@ -54,7 +54,7 @@ static int setup(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	memset(&script, 0, sizeof(script));
 	device = pair[1];
-	assert_int_equal(vhost_user_open(&vu, pair[0], TIMEOUT_MS), 0);
+	vhost_user_open(&vu, pair[0], TIMEOUT_MS);
 	return 0;
 }
 
