@@ -50,7 +50,7 @@ on_exit() {
 # reads the plan there, so that a test which never ran is seen to be missing.
 declare -A plan_of=() ran_of=()
 planned() {
-	scaled "$2" "$3"
+	counted "$2" "$3"
 	plan_of[$1]=$REPLY
 	ran_of[$1]=0
 	echo "planned: $1 $REPLY"

@@ -11,11 +11,12 @@
 source "$(dirname "$0")/../common.sh"
 
 cat >"$tmp/load.sh" <<'EOF'
+size=$1
 verify() { # NAME OPTION...
 	name=$1
 	shift
 	fio --name="$name" --filename=/dev/nxblk0 --thread --direct=1 --ioengine=libaio \
-		--verify=crc32c --verify_fatal=1 --size=24m --minimal "$@" >/dev/null ||
+		--verify=crc32c --verify_fatal=1 --size=${size}m --minimal "$@" >/dev/null ||
 		{ echo "fio $name failed"; exit 1; }
 }
 
@@ -25,7 +26,7 @@ verify small --rw=randrw --bs=512 --iodepth=1 --io_size=1m
 verify mixed --rw=randwrite --bsrange=512-1m --bs_unaligned=0 --blockalign=512 --iodepth=16
 verify deep --rw=randwrite --bs=4k --iodepth=64
 verify large --rw=write --bs=1m --iodepth=64
-verify jobs --rw=randwrite --bs=256k --iodepth=64 --numjobs=2 --offset_increment=24m
+verify jobs --rw=randwrite --bs=256k --iodepth=64 --numjobs=2 --offset_increment=${size}m
 verify fsync --rw=randwrite --bs=4k --iodepth=1 --fsync=1 --io_size=2m
 verify fua --rw=randwrite --bs=4k --iodepth=4 --sync=dsync --io_size=2m
 
@@ -45,5 +46,5 @@ left=$(dd if=/dev/nxblk0 bs=1M count=4 2>/dev/null | tr -d '\000' | wc -c)
 [ "$(cat /sys/block/nxblk0/nexus/latches)" = 0 ]
 EOF
 
-cell --direct --fio --put "$tmp/load.sh:/load.sh" -- sh /load.sh || fail "see above"
+cell --direct --fio --put "$tmp/load.sh:/load.sh" -- sh /load.sh $((24 / NEXUS_PATIENCE)) || fail "see above"
 no_kernel_complaint

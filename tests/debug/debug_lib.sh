@@ -86,7 +86,7 @@ readonly FAULTS='
 '
 
 # inject_into CHECK [CELL-OPTION...]: $tmp/guest.sh in a guest without a host, and in one
-# with a host; each time CHECK judges $tmp/out. What the kernel itself says with a trace
+# with a host, $where says which; each time CHECK judges $tmp/out. What the kernel itself says with a trace
 # when an allocation fails is no complaint, nor that an interrupt goes whose entry in /proc
 # there was no memory for.
 inject_into() {
@@ -98,7 +98,7 @@ inject_into() {
 	printf '%s\n' "$SCAN_FOR_LEAKS" >"$tmp/scan.sh"
 	for where in --direct --size=32M; do
 		cell "$where" "$@" --put "$tmp/guest.sh:/guest.sh" --put "$tmp/faults.sh:/faults.sh" \
-			--put "$tmp/scan.sh:/scan.sh" -- sh /guest.sh >"$tmp/out" ||
+			--put "$tmp/scan.sh:/scan.sh" -- env where="$where" sh /guest.sh >"$tmp/out" ||
 			fail "$where: status $?: $(<"$tmp/out")"
 		cat "$tmp/out"
 		no_kernel_complaint
