@@ -25,8 +25,9 @@ echo 4294967295 >/sys/block/nxblk0/nexus/zero_copy_min || exit 1
 verify small --rw=randrw --bs=512 --iodepth=1 --io_size=1m
 verify mixed --rw=randwrite --bsrange=512-1m --bs_unaligned=0 --blockalign=512 --iodepth=16
 verify deep --rw=randwrite --bs=4k --iodepth=64
-verify large --rw=write --bs=1m --iodepth=64
-verify jobs --rw=randwrite --bs=256k --iodepth=64 --numjobs=2 --offset_increment=${size}m
+# More at once than there is bounce memory.
+verify large --rw=write --bs=1m --iodepth=64 --size=24m
+verify jobs --rw=randwrite --bs=256k --iodepth=64 --numjobs=2 --size=24m --offset_increment=24m
 verify fsync --rw=randwrite --bs=4k --iodepth=1 --fsync=1 --io_size=2m
 verify fua --rw=randwrite --bs=4k --iodepth=4 --sync=dsync --io_size=2m
 

@@ -16,7 +16,7 @@ driver=/sys/bus/ion/drivers/nexus_blk
 device=$(basename $driver/ion*)
 works before
 in_module nexus_blk
-for round in $(seq 6); do
+for round in $(seq 12); do
 	chance 10
 	for least in 0 4294967295; do
 		echo $least >/sys/block/nxblk0/nexus/zero_copy_min 2>/dev/null
