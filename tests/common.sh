@@ -217,7 +217,7 @@ complaints() {
 	*) cat "$1" ;;
 	esac | grep -a -E "$COMPLAINTS" | grep -a -v -E "${EXCUSED:-^$}"
 }
-COMPLAINTS='WARNING:|BUG:|Oops|Call Trace|UBSAN|KASAN|KCSAN|INFO: task|INFO: trying|INFO: lockdep'
+COMPLAINTS='WARNING:|BUG:|Oops|Call Trace|UBSAN|KASAN|INFO: task|INFO: trying|INFO: lockdep'
 COMPLAINTS+='|detected stalls|self-detected stall|kmemleak: .* suspected|corruption'
 
 # For a guest whose modules have gone: kmemleak looks, where there is one, for what

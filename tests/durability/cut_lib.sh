@@ -11,9 +11,10 @@ powercut=$NEXUS_BUILD/tests/durability/powercut
 # shellcheck disable=SC2034 # for those who include this
 here=$NEXUS_TOP/tests/durability
 
+readonly FS_BLOCK=1024
 make_base() {
 	truncate -s 24M "$tmp/base"
-	mke2fs -q -F -t ext4 -b 1024 "$tmp/base"
+	mke2fs -q -F -t ext4 -b "$FS_BLOCK" "$tmp/base"
 }
 
 # relied_on CUT: "HASH  NAME" of each file that has to be there.
@@ -24,10 +25,10 @@ relied_on() {
 		END { for (name in hash) print hash[name] "  " name }'
 }
 
-# cut_image CUT SEED FILE
+# cut_image CUT SEED FILE [UNIT]
 cut_image() {
 	cp --sparse=always "$tmp/base" "$3"
-	"$powercut" "$tmp/log" image 0 "$1" "$2" "$3"
+	"$powercut" "$tmp/log" image 0 "$1" "$2" "$3" ${4:+"$4"}
 }
 
 # judge CUT FILE: after recovery, as the host sees it.

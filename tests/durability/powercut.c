@@ -3,14 +3,14 @@
  * What a power cut could have left of a disk, made from rumpk's operation log.
  *
  *	powercut LOG cuts DISK N           so many places to cut at, one a line
- *	powercut LOG image DISK CUT SEED FILE   of a copy of the image before
+ *	powercut LOG image DISK CUT SEED FILE [UNIT]   of a copy of the image before
  *	powercut LOG lines DISK CUT        first line of each block written to DISK
  *	powercut LOG lives DISK 0          how often service of DISK began
  *
  * CUT is a number of records: those before it have happened. An operation is on
  * the medium for certain when it had ended before a sync began that has ended
- * well, or was durable and has ended well. Of all others that had begun each block
- * of 512 bytes is there or not, as SEED has it; with SEED 0 none of them is.
+ * well, or was durable and has ended well. Of all others that had begun each UNIT of
+ * bytes (512) is there or not, as SEED has it; with SEED 0 none of them is.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -174,7 +174,9 @@ static void apply_block(uint8_t *image, const struct event *e, uint64_t at,
 		memset(image + e->rec->offset + at, 0, n);
 }
 
-static void apply(uint8_t *image, uint64_t size, const struct event *e, bool whole)
+/* @unit: what the medium writes whole or not at all. */
+static void apply(uint8_t *image, uint64_t size, const struct event *e,
+		  bool whole, uint64_t unit)
 {
 	const struct oplog_record *rec = e->rec;
 	/* Half of them are torn; of the others all or nothing is there. */
@@ -186,14 +188,14 @@ static void apply(uint8_t *image, uint64_t size, const struct event *e, bool who
 		return;
 	if (rec->offset > size || rec->length > size - rec->offset)
 		errx(1, "an operation lies outside the image");
-	for (at = 0; at < rec->length; at += BLOCK)
+	for (at = 0; at < rec->length; at += unit)
 		if (torn ? coin() : all)
 			apply_block(image, e, at,
-				    min_u64(BLOCK, rec->length - at));
+				    min_u64(unit, rec->length - at));
 }
 
 static void make_image(unsigned int disk, size_t cut, uint64_t seed,
-		       const char *path)
+		       const char *path, uint64_t unit)
 {
 	size_t until = synced_until(disk, cut);
 	int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -213,7 +215,8 @@ static void make_image(unsigned int disk, size_t cut, uint64_t seed,
 		bool durable = begins(e, disk) && is_durable(e, until, cut);
 
 		if (begins(e, disk) && (durable || seed))
-			apply(image, (uint64_t)st.st_size, e, durable);
+			apply(image, (uint64_t)st.st_size, e, durable,
+			      unit);
 	}
 	munmap(image, (size_t)st.st_size);
 	close(fd);
@@ -331,8 +334,9 @@ int main(int argc, char **argv)
 		print_lines(disk, place(argv[4]));
 	else if (!strcmp(what, "lives"))
 		print_lives(disk);
-	else if (!strcmp(what, "image") && argc == 7)
-		make_image(disk, place(argv[4]), number(argv[5]), argv[6]);
+	else if (!strcmp(what, "image") && (argc == 7 || argc == 8))
+		make_image(disk, place(argv[4]), number(argv[5]), argv[6],
+			   argc == 8 ? number(argv[7]) : BLOCK);
 	else
 		errx(2, "%s: must be cuts, image, lines or lives", what);
 	return 0;
