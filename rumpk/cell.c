@@ -296,11 +296,14 @@ int cell_finish(struct cell *c)
 	for (i = 0; i < c->count; i++) {
 		int e = hal_sync(c->disk[i].hal);
 
-		if (e) {
+		if (e)
 			rumpk_log(RUMPK_ERROR, (int)i, "sync failed: %s",
 				  strerror(-e));
+		else if (c->disk[i].sync_failed)
+			rumpk_log(RUMPK_ERROR, (int)i,
+				  "a sync had failed before, data may be lost");
+		if (e || c->disk[i].sync_failed)
 			err = -EIO;
-		}
 		channel_gone(&c->channel[i]);
 	}
 	window_gone(&c->window);

@@ -42,6 +42,7 @@ enum hal_op {
  * @offset: byte on the disk; the HAL changes it as it goes
  * @length: bytes left
  * @zeroes: the HAL's own: buffer of a step that writes zeroes
+ * @next: the HAL's own: another one that waits for the same
  * @error: 0 or a positive errno, valid in @done
  * @unsynced: with @error: it was a sync that failed, so that what was done before,
  *	and acknowledged, may be lost; valid in @done
@@ -58,6 +59,7 @@ struct hal_io {
 	uint64_t offset;
 	uint64_t length;
 	struct iovec zeroes;
+	struct hal_io *next;
 	int error;
 	bool unsynced;
 	void (*done)(struct hal_io *io);

@@ -13,7 +13,11 @@
  *   ZERO   PUNCH (when it may deallocate) or RANGE; where the file system has
  *          neither, FILL writes zeroes; then SYNC when it must be durable.
  *   DISCARD  PUNCH.
- *   SYNC   fdatasync.
+ *   SYNC   fdatasync, one at a time: the kernel tells each open file once that
+ *          writing back has failed. Of several at once one would fail, and the
+ *          others would vouch for what is lost. Whoever comes meanwhile waits for
+ *          the next one, which is for all of them; when the one before fails it
+ *          is not made, since it would know nothing of that.
  *
  * An image that an earlier process has served may not be there yet: as long as its
  * lock is held the disk is @waiting, for what the kernel still does for the dead, or
@@ -74,6 +78,8 @@ enum step {
  * @no_nowait: the file system does not know RWF_NOWAIT
  * @penalty: writes that still go through io_uring because one was slow
  * @queued: prepared, not yet handed to the kernel
+ * @syncing: operations that io_uring's sync is for; NULL: none is under way
+ * @to_sync: those that wait for the next one
  */
 struct hal_file {
 	struct hal hal;
@@ -91,6 +97,8 @@ struct hal_file {
 	bool no_nowait;
 	unsigned int penalty;
 	unsigned int queued;
+	struct hal_io *syncing;
+	struct hal_io *to_sync;
 };
 
 static uint8_t zeroes[ZERO_BYTES];
@@ -329,14 +337,69 @@ static bool file_step_now(struct hal_file *f, struct hal_io *io)
 	return io->op == HAL_READ ? file_read_now(f, io) : file_write_now(f, io);
 }
 
-/* Go on until the operation is done or io_uring has it. */
+static bool file_blocks(const struct hal_file *f, const struct hal_io *io)
+{
+	return !f->has_ring || f->img.memory_fs || io->blocking;
+}
+
+static void file_run(struct hal_file *f, struct hal_io *io);
+
+static void file_end_sync(struct hal_file *f, struct hal_io *list, long res)
+{
+	struct hal_io *io;
+
+	while ((io = list)) {
+		list = io->next;
+		io_result(io, res);
+		file_run(f, io);
+	}
+}
+
+/* One sync for all of @list, when none is under way. */
+static void file_sync_all(struct hal_file *f, struct hal_io *list)
+{
+	if (!file_blocks(f, list) && file_queue(f, list))
+		f->syncing = list;
+	else
+		file_end_sync(f, list, file_in_place(f, list));
+}
+
+static void file_sync_one(struct hal_file *f, struct hal_io *io)
+{
+	io->next = NULL;
+	if (f->syncing) {
+		io->next = f->to_sync;
+		f->to_sync = io;
+	} else {
+		file_sync_all(f, io);
+	}
+}
+
+/* io_uring's sync has ended. The next one begins first: ends may bring more. */
+static void file_synced(struct hal_file *f, long res)
+{
+	struct hal_io *ended = f->syncing;
+	struct hal_io *waiting = f->to_sync;
+	bool failed = res < 0 && res != -EINTR && res != -EAGAIN;
+
+	f->syncing = NULL;
+	f->to_sync = NULL;
+	if (waiting && !failed)
+		file_sync_all(f, waiting);
+	file_end_sync(f, ended, res);
+	if (failed)
+		file_end_sync(f, waiting, res);
+}
+
+/* Go on until the operation is done, or io_uring has it or a sync that is for it. */
 static void file_run(struct hal_file *f, struct hal_io *io)
 {
-	bool in_place;
-
 	while (io->step != STEP_END) {
-		in_place = !f->has_ring || f->img.memory_fs || io->blocking;
-		if (!in_place) {
+		if (io->step == STEP_SYNC) {
+			file_sync_one(f, io);
+			return;
+		}
+		if (!file_blocks(f, io)) {
 			if (file_step_now(f, io))
 				continue;
 			if (file_queue(f, io))
@@ -464,8 +527,12 @@ static unsigned int file_poll(struct hal *hal)
 		io = io_uring_cqe_get_data(cqe);
 		res = cqe->res;
 		io_uring_cqe_seen(&f->ring, cqe);
-		io_result(io, res);
-		file_run(f, io);
+		if (io == f->syncing) {
+			file_synced(f, res);
+		} else {
+			io_result(io, res);
+			file_run(f, io);
+		}
 		n++;
 	}
 	return n;

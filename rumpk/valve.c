@@ -327,21 +327,32 @@ static void note_pending(struct valve *v, const struct nxblk_req *req,
 	__atomic_store_n(&p->since_ms, since_ms, __ATOMIC_RELEASE);
 }
 
+static uint8_t valve_status(const struct valve *v, const struct hal_io *io)
+{
+	bool vouches = io->durable || io->op == HAL_SYNC;
+
+	/* No room for what had been acknowledged is no want of room any more. */
+	if (io->error && io->unsynced)
+		return NXBLK_S_IOERR;
+	/* Judged before a sync failed, which took the failure of this one with it. */
+	if (!io->error && vouches && v->disk->sync_failed)
+		return NXBLK_S_IOERR;
+	return hal_status(io->error);
+}
+
 static void valve_done(struct hal_io *io)
 {
 	struct valve_request *r = container_of(io, struct valve_request, io);
 	struct valve *v = r->valve;
-	uint8_t status = hal_status(io->error);
+	uint8_t status;
 
-	/* No room for what had been acknowledged is no want of room any more. */
-	if (io->error && io->unsynced)
-		status = NXBLK_S_IOERR;
 	v->in_flight--;
 	/* First: what its device may still do is not taken to be over. */
 	if (v->lost && v->disk->hal->lost)
 		__atomic_store_n(v->lost, 1, __ATOMIC_RELAXED);
 	note_pending(v, &r->req, 0);
 	note_sync_failure(v, r);
+	status = valve_status(v, io);
 	if (status == NXBLK_S_OK)
 		count_bytes(v, &r->req);
 	else

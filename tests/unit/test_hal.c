@@ -6,8 +6,10 @@
  */
 #include "unit.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +43,30 @@ int fdatasync(int fd)
 		return (int)syscall(SYS_fdatasync, fd);
 	errno = sync_error;
 	return -1;
+}
+
+/* In the place of liburing's: the next so many syncs are of no file at all. */
+static unsigned int bad_syncs;
+static unsigned int ring_syncs;
+
+int io_uring_submit(struct io_uring *ring)
+{
+	int (*real)(struct io_uring *) = NULL;
+	unsigned int i;
+
+	for (i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++) {
+		struct io_uring_sqe *sqe = &ring->sq.sqes[i & *ring->sq.kring_mask];
+
+		if (sqe->opcode != IORING_OP_FSYNC)
+			continue;
+		ring_syncs++;
+		if (bad_syncs) {
+			bad_syncs--;
+			sqe->fd = -1;
+		}
+	}
+	*(void **)&real = dlsym(RTLD_NEXT, "io_uring_submit");
+	return real(ring);
 }
 
 struct op {
@@ -267,6 +293,68 @@ static void many_in_flight(void **state)
 			assert_int_equal(op[i].done, 1);
 	}
 	assert_memory_equal(data, back, sizeof(data));
+	file_remove(hal, path);
+}
+
+static void submit_writes(struct hal *hal, struct op *op, int n)
+{
+	static uint8_t data[4096];
+	int i;
+
+	for (i = 0; i < n; i++) {
+		memset(&op[i], 0, sizeof(op[i]));
+		op[i].io.op = i % 4 ? HAL_WRITE : HAL_SYNC;
+		op[i].io.durable = i % 4;
+		op[i].io.offset = (uint64_t)i * 4096;
+		op[i].io.length = i % 4 ? 4096 : 0;
+		op[i].io.niov = 1;
+		op[i].io.iov = op[i].iov;
+		op[i].iov[0].iov_base = data;
+		op[i].iov[0].iov_len = 4096;
+		op[i].io.done = op_done;
+		hal_submit(hal, &op[i].io);
+	}
+}
+
+static int count_done(const struct op *op, int n)
+{
+	int done = 0;
+	int i;
+
+	for (i = 0; i < n; i++)
+		done += op[i].done;
+	return done;
+}
+
+/*
+ * The kernel tells of a failure once: of 32 operations that are to be durable at the
+ * same time, none is done well. Nor are there 32 syncs; and the next ones succeed.
+ */
+static void syncs_fail_together(void **state)
+{
+	time_t until = time(NULL) + 60;
+	char path[128];
+	struct hal *hal = file_disk("/var/tmp", false, path);
+	static struct op op[32];
+	int pass;
+	int i;
+
+	for (pass = 0; pass < 2; pass++) {
+		bad_syncs = !pass;
+		ring_syncs = 0;
+		submit_writes(hal, op, 32);
+		while (count_done(op, 32) < 32) {
+			hal_kick(hal);
+			hal_poll(hal);
+			assert_true(time(NULL) < until);
+		}
+		for (i = 0; i < 32; i++) {
+			assert_int_equal(op[i].done, 1);
+			assert_int_equal(op[i].io.error, pass ? 0 : EBADF);
+			assert_int_equal(op[i].io.unsynced, !pass);
+		}
+		assert_in_range(ring_syncs, 1, 8);
+	}
 	file_remove(hal, path);
 }
 
@@ -503,6 +591,7 @@ int main(void)
 		cmocka_unit_test(resized),
 		cmocka_unit_test(no_space),
 		cmocka_unit_test(syncs_that_fail),
+		cmocka_unit_test(syncs_fail_together),
 		cmocka_unit_test(neighbours_stay),
 		cmocka_unit_test(read_only_medium),
 		cmocka_unit_test(ring_is_restricted),

@@ -642,6 +642,31 @@ static void valve_latches_each_failed_sync(void **state)
 	assert_true(b->disk.sync_failed);
 }
 
+/* Whoever was under way beside a sync that fails is told of it too. */
+static void valve_vouches_for_nothing_then(void **state)
+{
+	struct bench *b = *state;
+	struct nxblk_req req = request(NXBLK_OP_FLUSH, 0, 0);
+	unsigned int i;
+
+	b->fake.hold = true;
+	for (i = 0; i < 4; i++) {
+		if (i)
+			req = request(NXBLK_OP_WRITE, 0, 1);
+		req.flags = i == 2 ? NXBLK_REQ_FUA : 0;
+		req.tag = (uint16_t)i;
+		valve_submit(&b->v, &req);
+		b->fake.held[i]->error = i ? 0 : EIO;
+		b->fake.held[i]->unsynced = !i;
+	}
+	for (i = 0; i < 4; i++) {
+		b->fake.held[i]->done(b->fake.held[i]);
+		assert_int_equal(b->last.tag, i);
+		assert_int_equal(b->last.status,
+				 i % 2 ? NXBLK_S_OK : NXBLK_S_IOERR);
+	}
+}
+
 static void valve_latches_failed_syncs(void **state)
 {
 	struct bench *b = *state;
@@ -762,6 +787,7 @@ int main(void)
 		valve_test(valve_tells_the_geometry),
 		valve_test(valve_latches_failed_syncs),
 		valve_test(valve_latches_each_failed_sync),
+		valve_test(valve_vouches_for_nothing_then),
 		valve_test(valve_tells_that_the_disk_is_lost),
 		valve_test(valve_strict_writes_are_durable),
 		valve_test(valve_survives_anything),
