@@ -215,8 +215,7 @@ static void make_image(unsigned int disk, size_t cut, uint64_t seed,
 		bool durable = begins(e, disk) && is_durable(e, until, cut);
 
 		if (begins(e, disk) && (durable || seed))
-			apply(image, (uint64_t)st.st_size, e, durable,
-			      unit);
+			apply(image, (uint64_t)st.st_size, e, durable, unit);
 	}
 	munmap(image, (size_t)st.st_size);
 	close(fd);

@@ -55,7 +55,8 @@ int io_uring_submit(struct io_uring *ring)
 	unsigned int i;
 
 	for (i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++) {
-		struct io_uring_sqe *sqe = &ring->sq.sqes[i & *ring->sq.kring_mask];
+		struct io_uring_sqe *sqe =
+			&ring->sq.sqes[i & *ring->sq.kring_mask];
 
 		if (sqe->opcode != IORING_OP_FSYNC)
 			continue;
