@@ -63,7 +63,7 @@ static bool is_file(int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	return fd_stat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static struct hal_log *to_log(struct hal *hal)
