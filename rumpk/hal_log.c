@@ -284,6 +284,17 @@ static uint64_t record_bytes(const struct oplog_record *rec)
 	return sizeof(*rec) + (data ? rec->length : 0);
 }
 
+/* What is shorter than a record is the beginning of one, as far as that can be seen. */
+static bool begins_record(int fd, uint64_t at, uint64_t bytes)
+{
+	const uint32_t magic = OPLOG_MAGIC;
+	size_t length = min_u64(bytes, sizeof(magic));
+	uint32_t found;
+
+	return pread(fd, &found, length, (off_t)at) == (ssize_t)length &&
+	       memcmp(&found, &magic, length) == 0;
+}
+
 /* How far a log that somebody else has left is whole; -EINVAL: it is none. */
 static int64_t whole_records(int fd, uint64_t size)
 {
@@ -295,10 +306,10 @@ static int64_t whole_records(int fd, uint64_t size)
 		    rec.magic != OPLOG_MAGIC)
 			return -EINVAL;
 		if (record_bytes(&rec) > size - at)
-			break;
+			return (int64_t)at;
 		at += record_bytes(&rec);
 	}
-	return (int64_t)at;
+	return begins_record(fd, at, size - at) ? (int64_t)at : -EINVAL;
 }
 
 /* Cut off what is not whole, so that what follows can be read. */

@@ -263,6 +263,31 @@ static void what_is_no_log_is_left_alone(void **state)
 	unlink(path);
 }
 
+/* Also what is too short for a record, alone or behind those of a log. */
+static void no_text_is_cut_off(void **state)
+{
+	static const char text[] = "127.0.0.1 localh\n";
+	static const off_t at[] = { 0, 32, 1120 };
+	char found[sizeof(text)];
+	unsigned int i;
+	int fd;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		assert_true(make_log() == at[2]);
+		assert_int_equal(truncate(path, at[i]), 0);
+		fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC);
+		assert_int_equal(write(fd, text, sizeof(text)), sizeof(text));
+		log_end = 0;
+		assert_int_equal(oplog_open(path, &log_end, false), -EINVAL);
+		assert_int_equal(pread(fd, found, sizeof(found), at[i]),
+				 sizeof(found));
+		assert_memory_equal(found, text, sizeof(text));
+		close(fd);
+		unlink(path);
+	}
+}
+
 /* A record that does not fit is the last of all disks' and of all workers'. */
 static void log_without_a_hole(void **state)
 {
@@ -302,6 +327,7 @@ int main(void)
 		cmocka_unit_test(torn_record_is_cut_off),
 		cmocka_unit_test(torn_record_of_another_cell),
 		cmocka_unit_test(what_is_no_log_is_left_alone),
+		cmocka_unit_test(no_text_is_cut_off),
 		cmocka_unit_test(log_without_a_hole),
 	};
 
