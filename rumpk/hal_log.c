@@ -277,11 +277,9 @@ static const struct hal_ops log_ops = {
 	.close = log_close,
 };
 
-static uint64_t record_bytes(const struct oplog_record *rec)
+static uint64_t data_bytes(const struct oplog_record *rec)
 {
-	bool data = rec->type == OPLOG_BEGIN && rec->op == HAL_WRITE;
-
-	return sizeof(*rec) + (data ? rec->length : 0);
+	return rec->type == OPLOG_BEGIN && rec->op == HAL_WRITE ? rec->length : 0;
 }
 
 /* What is shorter than a record is the beginning of one, as far as that can be seen. */
@@ -305,9 +303,9 @@ static int64_t whole_records(int fd, uint64_t size)
 		if (pread(fd, &rec, sizeof(rec), (off_t)at) != sizeof(rec) ||
 		    rec.magic != OPLOG_MAGIC)
 			return -EINVAL;
-		if (record_bytes(&rec) > size - at)
+		if (data_bytes(&rec) > size - at - sizeof(rec))
 			return (int64_t)at;
-		at += record_bytes(&rec);
+		at += sizeof(rec) + data_bytes(&rec);
 	}
 	return begins_record(fd, at, size - at) ? (int64_t)at : -EINVAL;
 }
