@@ -528,7 +528,7 @@ static void sync_error_of_the_dead(void **state)
 static void sync_error_of_any_kind(void **state)
 {
 	static const int lost[] = { ENODATA, ENOLINK, ETIMEDOUT, EREMOTEIO,
-				    EDQUOT, ESTALE, EBADE, ENOSPC };
+				    EDQUOT,  ESTALE,  EBADE,	 ENOSPC };
 	unsigned int i;
 	int control;
 
