@@ -284,6 +284,16 @@ static void know_disk(struct cell *c, unsigned int i,
 	memcpy(known->id, hal_virtio_id(hal), VIRTIO_BLK_ID_BYTES);
 }
 
+/*
+ * Not whether data was lost, but that this kernel cannot be asked. Any other errno may
+ * be one that a device or a server gave when it was written back.
+ */
+static bool cannot_ask(int error)
+{
+	return error == EINVAL || error == ESPIPE || error == EBADF ||
+	       error == EPERM || error == ENOSYS;
+}
+
 /* What the witness was not told of yet; each time is once. */
 static int witness_error(const struct cell *c, unsigned int i)
 {
@@ -292,7 +302,7 @@ static int witness_error(const struct cell *c, unsigned int i)
 	if (fd < 0 ||
 	    sync_file_range(fd, NOWHERE, 1, SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
 		return 0;
-	return errno == EIO || errno == ENOSPC ? errno : 0;
+	return cannot_ask(errno) ? 0 : errno;
 }
 
 /**

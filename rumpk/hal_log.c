@@ -63,7 +63,7 @@ static bool is_file(int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	return fd_stat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static struct hal_log *to_log(struct hal *hal)
@@ -277,11 +277,20 @@ static const struct hal_ops log_ops = {
 	.close = log_close,
 };
 
-static uint64_t record_bytes(const struct oplog_record *rec)
+static uint64_t data_bytes(const struct oplog_record *rec)
 {
-	bool data = rec->type == OPLOG_BEGIN && rec->op == HAL_WRITE;
+	return rec->type == OPLOG_BEGIN && rec->op == HAL_WRITE ? rec->length : 0;
+}
 
-	return sizeof(*rec) + (data ? rec->length : 0);
+/* What is shorter than a record is the beginning of one, as far as that can be seen. */
+static bool begins_record(int fd, uint64_t at, uint64_t bytes)
+{
+	const uint32_t magic = OPLOG_MAGIC;
+	size_t length = min_u64(bytes, sizeof(magic));
+	uint32_t found;
+
+	return pread(fd, &found, length, (off_t)at) == (ssize_t)length &&
+	       memcmp(&found, &magic, length) == 0;
 }
 
 /* How far a log that somebody else has left is whole; -EINVAL: it is none. */
@@ -294,11 +303,11 @@ static int64_t whole_records(int fd, uint64_t size)
 		if (pread(fd, &rec, sizeof(rec), (off_t)at) != sizeof(rec) ||
 		    rec.magic != OPLOG_MAGIC)
 			return -EINVAL;
-		if (record_bytes(&rec) > size - at)
-			break;
-		at += record_bytes(&rec);
+		if (data_bytes(&rec) > size - at - sizeof(rec))
+			return (int64_t)at;
+		at += sizeof(rec) + data_bytes(&rec);
 	}
-	return (int64_t)at;
+	return begins_record(fd, at, size - at) ? (int64_t)at : -EINVAL;
 }
 
 /* Cut off what is not whole, so that what follows can be read. */

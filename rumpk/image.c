@@ -10,7 +10,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -30,15 +29,6 @@ static const char *image_kind_fault(mode_t mode)
 	if (S_ISSOCK(mode))
 		return "is a socket, must be a regular file or a block device";
 	return "must be a regular file or a block device";
-}
-
-/*
- * A C library may make fstat() of newfstatat(), which takes names as well: whether it is
- * given one a filter cannot see, and so a worker has the plain call alone.
- */
-static int fd_stat(int fd, struct stat *st)
-{
-	return (int)syscall(SYS_fstat, fd, st);
 }
 
 /**
@@ -113,11 +103,13 @@ void image_identity(int fd, uint8_t uuid[16])
 	uuid[8] = (uuid[8] & 0x3f) | 0x80;
 }
 
+/* A device's node always lies in one; what it stands for does not. */
 static bool image_on_memory_fs(int fd)
 {
 	struct statfs fs;
+	struct stat st;
 
-	if (fstatfs(fd, &fs) < 0)
+	if (fd_stat(fd, &st) < 0 || !S_ISREG(st.st_mode) || fstatfs(fd, &fs) < 0)
 		return false;
 	return fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
 }

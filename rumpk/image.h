@@ -13,7 +13,7 @@
  * @fd: an open file description of its own: with the last reference to it,
  *	requests of a dead process included, the locks go
  * @size: bytes, a multiple of the block
- * @memory_fs: lies in a file system that never waits for a device
+ * @memory_fs: a file in a file system that never waits for a device
  * @uuid: derived from the file's identity
  */
 struct image {

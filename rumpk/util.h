@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -51,6 +53,15 @@ static inline void close_fd(int *fd)
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
+}
+
+/*
+ * A C library may make fstat() of newfstatat(), which takes names as well: whether it is
+ * given one a filter cannot see, and so a worker has the plain call alone.
+ */
+static inline int fd_stat(int fd, struct stat *st)
+{
+	return (int)syscall(SYS_fstat, fd, st);
 }
 
 /* The SIGHUP of a terminal that is closed is the kernel's, and no operator's word. */

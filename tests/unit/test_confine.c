@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -35,6 +36,7 @@
 #include "rumpk/broker.h"
 #include "rumpk/confine.h"
 #include "rumpk/hal.h"
+#include "rumpk/oplog.h"
 #include "rumpk/unix.h"
 #include "rumpk/uring.h"
 #include "rumpk/util.h"
@@ -369,6 +371,31 @@ static void serves_disks(void)
 	}
 }
 
+/* What did not fit is taken back here as well. */
+static void ends_its_log_whole(void)
+{
+	const struct rlimit small = { sizeof(struct oplog_record) + 1000,
+				      RLIM_INFINITY };
+	int log = memfd_create("oplog", MFD_CLOEXEC);
+	const uint8_t uuid[16] = { 0 };
+	uint8_t data[4096] = { 0 };
+	uint64_t end = 0;
+	struct hal *hal;
+	int mem = -1;
+
+	must(fcntl(log, F_SETFL, O_APPEND) == 0);
+	must(hal_mem_create(BYTES, &mem) == 0);
+	hal = hal_log_open(hal_mem_open(mem, BYTES, false, 512, uuid), log, 0,
+			   &end);
+	must(hal && hal_start(hal, 16) == 0);
+	must(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+	must(setrlimit(RLIMIT_FSIZE, &small) == 0);
+	confine_all();
+	must(run(hal, HAL_WRITE, false, data, 0) == 0);
+	must(end == OPLOG_ENDED);
+	must(lseek(log, 0, SEEK_END) == sizeof(struct oplog_record));
+}
+
 static void nothing(int signal)
 {
 	(void)signal;
@@ -534,6 +561,7 @@ CONFINE_TEST(sends_to_no_name)
 CONFINE_TEST(becomes_nothing_else)
 CONFINE_TEST(ring_names_nothing)
 CONFINE_TEST(serves_disks)
+CONFINE_TEST(ends_its_log_whole)
 CONFINE_TEST(serves_the_rest)
 CONFINE_TEST(threads_too)
 CONFINE_TEST(broker_serves)
@@ -582,6 +610,7 @@ int main(void)
 		cmocka_unit_test(confined_ring_names_nothing),
 		cmocka_unit_test(confined_by_landlock_alone),
 		cmocka_unit_test(confined_serves_disks),
+		cmocka_unit_test(confined_ends_its_log_whole),
 		cmocka_unit_test(confined_serves_the_rest),
 		cmocka_unit_test(confined_threads_too),
 		cmocka_unit_test(confined_broker_serves),

@@ -2,7 +2,7 @@
 /*
  * Both HALs against a model: the same random operations on a disk and on plain
  * memory give the same bytes. Each runs in memory, on a file system in memory, on
- * one on a device, with io_uring and without. Then the failures.
+ * one on a device, on a device, with io_uring and without. Then the failures.
  */
 #include "unit.h"
 
@@ -26,6 +26,7 @@
 #include "rumpk/hal.h"
 #include "rumpk/uring.h"
 #include "rumpk/util.h"
+#include "loop_device.h"
 
 #define BYTES (1u << 20)
 #define MOST_IO (128u << 10)
@@ -373,6 +374,33 @@ static int one(struct hal *hal, enum hal_op what, uint64_t offset,
 	return carry_out(hal, &op);
 }
 
+/* Its node lies in memory, the device does not: this thread waits for nothing. */
+static void model_block_device(void **state)
+{
+	char node[32];
+	struct hal_file_options opt = { .path = node, .block = 512 };
+	char path[128];
+	struct hal *hal;
+	int device;
+
+	(void)state;
+	/* In memory it would have no zeroes for a range, and read as it once was. */
+	hal_close(file_disk("/var/tmp", false, path));
+	device = loop_device(path, node, sizeof(node));
+	unlink(path);
+	if (device < 0)
+		skip();
+	hal = hal_file_open(&opt);
+	assert_non_null(hal);
+	assert_int_equal(hal_start(hal, 64), 0);
+	syncs = 0;
+	assert_int_equal(one(hal, HAL_SYNC, 0, 0, NULL), 0);
+	assert_int_equal(syncs, 0);
+	run_model(hal);
+	hal_close(hal);
+	close(device);
+}
+
 /* A read that begins inside a file that has shrunk is no success. */
 static void shrunken(void **state)
 {
@@ -587,6 +615,7 @@ int main(void)
 		cmocka_unit_test(model_file_in_memory),
 		cmocka_unit_test(model_file_on_device),
 		cmocka_unit_test(model_file_without_uring),
+		cmocka_unit_test(model_block_device),
 		cmocka_unit_test(many_in_flight),
 		cmocka_unit_test(shrunken),
 		cmocka_unit_test(resized),

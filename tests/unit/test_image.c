@@ -7,12 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/loop.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -20,6 +19,7 @@
 
 #include "rumpk/image.h"
 #include "rumpk/unix.h"
+#include "loop_device.h"
 
 static char dir[64];
 static char path[80];
@@ -151,6 +151,20 @@ static void image_opens(void **state)
 	assert_int_equal(image_open(&same, path, true, 512, 0), 0);
 	assert_memory_not_equal(img.uuid, same.uuid, 16);
 	close(same.fd);
+}
+
+static void image_in_memory(void **state)
+{
+	int fd = memfd_create("image", MFD_CLOEXEC);
+	struct image img;
+	char name[32];
+
+	assert_int_equal(ftruncate(fd, 8192), 0);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	assert_int_equal(image_open(&img, name, false, 512, 0), 0);
+	assert_true(img.memory_fs);
+	close(img.fd);
+	close(fd);
 }
 
 static void image_locked(void **state)
@@ -297,37 +311,6 @@ static void image_lock_waits(void **state)
 	close(late.fd);
 }
 
-/* A block device that nobody else has, for as long as the descriptor is open. */
-static int loop_device(char *node, size_t length)
-{
-	struct loop_config config = { .info.lo_flags = LO_FLAGS_AUTOCLEAR };
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	int backing;
-	int tries;
-	int fd = -1;
-	int n;
-
-	make(1 << 20);
-	backing = open(path, O_RDWR | O_CLOEXEC);
-	config.fd = (unsigned int)backing;
-	/* The free one may be another's by now. */
-	for (tries = 0; control >= 0 && fd < 0 && tries < 20; tries++) {
-		n = ioctl(control, LOOP_CTL_GET_FREE);
-		snprintf(node, length, "/dev/loop%d", n);
-		fd = open(node, O_RDWR | O_CLOEXEC);
-		if (fd >= 0 && ioctl(fd, LOOP_CONFIGURE, &config) < 0) {
-			close(fd);
-			fd = -1;
-		}
-	}
-	if (control >= 0)
-		close(control);
-	close(backing);
-	if (fd < 0 && getenv("CI"))
-		fail_msg("no loop device");
-	return fd;
-}
-
 /* Where a device is served by one node it is not by another, nor where it is mounted. */
 static void image_device_claimed(void **state)
 {
@@ -340,7 +323,8 @@ static void image_device_claimed(void **state)
 	int witness;
 	int fd;
 
-	fd = loop_device(node, sizeof(node));
+	make(1 << 20);
+	fd = loop_device(path, node, sizeof(node));
 	if (fd < 0)
 		skip();
 	snprintf(alias, sizeof(alias), "%s/alias", dir);
@@ -349,6 +333,7 @@ static void image_device_claimed(void **state)
 
 	assert_int_equal(open_quietly(&writer, node, false, 512), 0);
 	assert_int_equal(writer.size, 1 << 20);
+	assert_false(writer.memory_fs);
 	refused(alias, "in use by", 512);
 	snprintf(pid, sizeof(pid), "(pid %d)", getpid());
 	assert_non_null(strstr(said, pid));
@@ -383,7 +368,8 @@ static void image_claim_waits(void **state)
 	pid_t pid;
 	int fd;
 
-	fd = loop_device(node, sizeof(node));
+	make(1 << 20);
+	fd = loop_device(path, node, sizeof(node));
 	if (fd < 0)
 		skip();
 	assert_int_equal(image_open(&img, node, false, 512, 0), 0);
@@ -432,6 +418,7 @@ int main(void)
 		image_test(image_sizes),
 		image_test(image_unreadable),
 		image_test(image_opens),
+		image_test(image_in_memory),
 		image_test(image_locked),
 		image_test(image_shared_by_readers),
 		image_test(image_locks_of_qemu),

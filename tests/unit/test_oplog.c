@@ -177,13 +177,13 @@ static off_t make_log(void)
 	return (off_t)log_end;
 }
 
-static void append(size_t bytes)
+static void append_of(size_t bytes, uint64_t length)
 {
 	const struct oplog_record rec = {
 		.magic = OPLOG_MAGIC,
 		.type = OPLOG_BEGIN,
 		.op = HAL_WRITE,
-		.length = 4096,
+		.length = length,
 	};
 	uint8_t torn[2048] = { 0 };
 	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -191,6 +191,11 @@ static void append(size_t bytes)
 	memcpy(torn, &rec, sizeof(rec));
 	assert_int_equal(write(fd, torn, bytes), bytes);
 	close(fd);
+}
+
+static void append(size_t bytes)
+{
+	append_of(bytes, 4096);
 }
 
 /* What follows can be read, and so can all before. */
@@ -246,6 +251,28 @@ static void torn_record_of_another_cell(void **state)
 	}
 }
 
+/* A worker may write anything to it: no length makes the next one look for ever. */
+static void length_beyond_all(void **state)
+{
+	static const uint64_t length[] = { -32ull, ~0ull, -64ull, 1ull << 63 };
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(length); i++) {
+		off_t whole = make_log();
+		int fd;
+
+		append_of(64, length[i]);
+		log_end = 0;
+		alarm(10);
+		fd = oplog_open(path, &log_end, false);
+		alarm(0);
+		assert_true(fd >= 0);
+		close(fd);
+		expect_whole(whole);
+	}
+}
+
 static void what_is_no_log_is_left_alone(void **state)
 {
 	off_t whole = make_log();
@@ -261,6 +288,31 @@ static void what_is_no_log_is_left_alone(void **state)
 	assert_int_equal(oplog_open(path, &log_end, true), -EINVAL);
 	assert_true(log_end == OPLOG_ENDED);
 	unlink(path);
+}
+
+/* Also what is too short for a record, alone or behind those of a log. */
+static void no_text_is_cut_off(void **state)
+{
+	static const char text[] = "127.0.0.1 localh\n";
+	static const off_t at[] = { 0, 32, 1120 };
+	char found[sizeof(text)];
+	unsigned int i;
+	int fd;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		assert_true(make_log() == at[2]);
+		assert_int_equal(truncate(path, at[i]), 0);
+		fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC);
+		assert_int_equal(write(fd, text, sizeof(text)), sizeof(text));
+		log_end = 0;
+		assert_int_equal(oplog_open(path, &log_end, false), -EINVAL);
+		assert_int_equal(pread(fd, found, sizeof(found), at[i]),
+				 sizeof(found));
+		assert_memory_equal(found, text, sizeof(text));
+		close(fd);
+		unlink(path);
+	}
 }
 
 /* A record that does not fit is the last of all disks' and of all workers'. */
@@ -301,7 +353,9 @@ int main(void)
 		cmocka_unit_test(log_that_is_full_ends_alone),
 		cmocka_unit_test(torn_record_is_cut_off),
 		cmocka_unit_test(torn_record_of_another_cell),
+		cmocka_unit_test(length_beyond_all),
 		cmocka_unit_test(what_is_no_log_is_left_alone),
+		cmocka_unit_test(no_text_is_cut_off),
 		cmocka_unit_test(log_without_a_hole),
 	};
 

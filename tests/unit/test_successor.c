@@ -37,7 +37,7 @@
 /**
  * struct kernel - what this program's processes see of it
  * @held: inode of which something that has no process holds the lock
- * @lost: writing back has failed once, and only the dead were told
+ * @lost: writing back has failed once with this errno, and only the dead were told
  * @sync_fails: for everybody
  * @cut_hangs: changing a file's size does not return, and nothing ends it
  * @cutting: somebody does that
@@ -86,8 +86,8 @@ int sync_file_range(int fd, off64_t offset, off64_t length, unsigned int flags)
 	if (!kernel->lost)
 		lseek(fd, ASKED_BEFORE, SEEK_SET);
 	if (kernel->lost && lseek(fd, 0, SEEK_CUR) == ASKED_BEFORE) {
+		errno = kernel->lost;
 		kernel->lost = 0;
-		errno = EIO;
 		return -1;
 	}
 	return (int)syscall(SYS_sync_file_range, fd, offset, length, flags);
@@ -504,7 +504,7 @@ static void sync_error_of_the_dead(void **state)
 	(void)state;
 	start();
 	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
-	kernel->lost = 1;
+	kernel->lost = EIO;
 	kill_worker();
 	daemon_follow(&g[0], DEPTH);
 	daemon_follow(&g[1], DEPTH);
@@ -524,12 +524,54 @@ static void sync_error_of_the_dead(void **state)
 			 1);
 }
 
+/* A medium, a path, a target or a server has other words for it. */
+static void sync_error_of_any_kind(void **state)
+{
+	static const int lost[] = { ENODATA, ENOLINK, ETIMEDOUT, EREMOTEIO,
+				    EDQUOT,  ESTALE,  EBADE,	 ENOSPC };
+	unsigned int i;
+	int control;
+
+	(void)state;
+	start();
+	control = client_connect(control_path);
+	for (i = 0; i < ARRAY_SIZE(lost); i++) {
+		assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
+		kernel->lost = lost[i];
+		kill_worker();
+		daemon_follow(&g[0], DEPTH);
+		daemon_follow(&g[1], DEPTH);
+		assert_int_equal(kernel->lost, 0);
+		assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
+		assert_int_equal(flush(&g[1]), NXBLK_S_OK);
+		assert_int_equal(daemon_logged(log_path, strerror(lost[i])), 1);
+		assert_string_equal(client_class(control, REOPEN), "");
+		assert_int_equal(flush(&g[0]), NXBLK_S_OK);
+	}
+	close(control);
+}
+
+/* A kernel that cannot be asked has not said that anything was lost. */
+static void no_sync_error_where_none_is_told(void **state)
+{
+	(void)state;
+	start();
+	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
+	kernel->lost = ENOSYS;
+	kill_worker();
+	daemon_follow(&g[0], DEPTH);
+	daemon_follow(&g[1], DEPTH);
+	assert_int_equal(kernel->lost, 0);
+	assert_int_equal(flush(&g[0]), NXBLK_S_OK);
+	assert_int_equal(flush(&g[1]), NXBLK_S_OK);
+}
+
 /* It comes with the fence: until then an error can still be made. */
 static void sync_error_behind_a_fence(void **state)
 {
 	(void)state;
 	kill_with_fence();
-	kernel->lost = 1;
+	kernel->lost = EIO;
 	kernel->held = 0;
 	daemon_follow(&g[0], DEPTH);
 	assert_int_equal(kernel->lost, 0);
@@ -543,7 +585,7 @@ static void sync_error_of_all_the_dead(void **state)
 	(void)state;
 	start();
 	assert_int_equal(write_to(&g[0], 1), NXBLK_S_OK);
-	kernel->lost = 1;
+	kernel->lost = EIO;
 	assert_int_equal(daemon_end(&daemon_pid, SIGKILL), 256);
 	daemon_pid = daemon_start(args, log_path);
 	daemon_follow(&g[0], DEPTH);
@@ -569,7 +611,7 @@ static void reopened_once_and_for_all(void **state)
 	kernel->sync_fails = 1;
 	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
 	kernel->sync_fails = 0;
-	kernel->lost = 1;
+	kernel->lost = EIO;
 	assert_int_equal(flush(&g[0]), NXBLK_S_IOERR);
 	control = client_connect(control_path);
 	assert_string_equal(client_class(control, REOPEN), "");
@@ -665,6 +707,8 @@ int main(void)
 		TEST(names_do_not_matter),
 		TEST(lost_until_an_operator_says),
 		TEST(sync_error_of_the_dead),
+		TEST(sync_error_of_any_kind),
+		TEST(no_sync_error_where_none_is_told),
 		TEST(sync_error_behind_a_fence),
 		TEST(sync_error_of_all_the_dead),
 		TEST(reopened_once_and_for_all),
