@@ -449,6 +449,28 @@ static void lines_that_nobody_reads_are_counted(void **state)
 	assert_int_equal(held, times);
 }
 
+/* A line that is too quiet to be written hides none, and tells of none. */
+static void quiet_lines_hide_none(void **state)
+{
+	struct rumpk_ratelimit rl = { .since = now_ms() };
+	unsigned long held = 0;
+	unsigned int found;
+	unsigned int i;
+
+	log_begin();
+	for (i = 0; i < 25; i++)
+		rumpk_log_limited(&rl, RUMPK_DEBUG, 0, "quiet");
+	for (i = 0; i < 25; i++)
+		rumpk_log_limited(&rl, RUMPK_WARN, 0, "latched");
+	rl.since = now_ms() - 1000;
+	rumpk_log_limited(&rl, RUMPK_DEBUG, 0, "quiet");
+	rumpk_log_limited(&rl, RUMPK_WARN, 0, "latched");
+	found = log_lines("latched", &held);
+	assert_true(found >= 11);
+	assert_int_equal(found + held, 26);
+	assert_int_equal(rl.dropped, 0);
+}
+
 static void overlong_line_is_written_down(void **state)
 {
 	static char line[CONTROL_LINE];
@@ -577,6 +599,7 @@ int main(void)
 		TEST(lost_disk_is_tried_once),
 		TEST(lines_are_limited_and_counted),
 		TEST(lines_that_nobody_reads_are_counted),
+		TEST(quiet_lines_hide_none),
 		TEST(overlong_line_is_written_down),
 	};
 
