@@ -264,7 +264,9 @@ static void say_ready(struct service *s)
 		return;
 	n = write(o->ready_fd, "\n", 1);
 	(void)n;
-	close_ready_fd(s);
+	/* Another file under the number of stderr would be sent the log. */
+	if (o->ready_fd > STDERR_FILENO)
+		close_ready_fd(s);
 }
 
 static int find_witness(struct service *s, unsigned int n)
