@@ -86,13 +86,18 @@ static json_t *answer(struct command_call *call, json_t *result)
 }
 
 /* One line for what is refused, and for each thing that an operator does. */
+static void line_refused(struct command_board *board, const struct ucred *peer,
+			 const char *name, enum command_class class)
+{
+	rumpk_log_limited(&board->refusals, RUMPK_WARN, RUMPK_NO_CHANNEL,
+			  "control: uid=%u pid=%d %s refused: %s", peer->uid,
+			  (int)peer->pid, name, class_names[class]);
+}
+
 static void audit_refused(const struct command_call *call)
 {
-	const char *name = call->command ? call->command->name : "?";
-
-	rumpk_log_limited(&call->board->refusals, RUMPK_WARN, RUMPK_NO_CHANNEL,
-			  "control: uid=%u pid=%d %s refused: %s", call->peer.uid,
-			  (int)call->peer.pid, name, class_names[call->class]);
+	line_refused(call->board, &call->peer,
+		     call->command ? call->command->name : "?", call->class);
 }
 
 /**
@@ -429,6 +434,7 @@ static void start_resize(struct command_call *call, uint64_t bytes, bool shrink)
 		return;
 	}
 	audit(call, "from %" PRIu64 " to %" PRIu64 " bytes", r->before, bytes);
+	call->board->resizer = call->peer;
 	resize_begin(r, cell->a);
 	call->resize = r->serial;
 }
@@ -477,6 +483,12 @@ static void begin_resize(struct command_call *call, const json_t *args)
 		start_resize(call, bytes, shrink);
 }
 
+static enum command_class resize_class(int error)
+{
+	return error == RESIZE_UNSEEN || error == RESIZE_LATE ? COMMAND_TIMEOUT :
+								COMMAND_FAILED;
+}
+
 static json_t *poll_resize(struct command_call *call)
 {
 	const struct resize *r = &call->board->resize;
@@ -484,13 +496,8 @@ static json_t *poll_resize(struct command_call *call)
 	if (r->serial == call->resize && r->phase != RESIZE_NONE)
 		return NULL;
 	if (r->error)
-		wrong(call,
-		      r->error == RESIZE_UNSEEN || r->error == RESIZE_LATE ?
-			      COMMAND_TIMEOUT :
-			      COMMAND_FAILED,
-		      "disk %u: %s", call->disk, resize_fault(r->error));
-	if (r->error)
-		audit_refused(call);
+		wrong(call, resize_class(r->error), "disk %u: %s", call->disk,
+		      resize_fault(r->error));
 	return answer(call, json_pack("{s:i, s:I, s:I}", "disk", call->disk,
 				      "size", (json_int_t)r->bytes, "before",
 				      (json_int_t)r->before));
@@ -681,6 +688,20 @@ void command_abandon(struct command_board *board, struct command_call *call)
 	call->id = NULL;
 }
 
+/* Whoever asked for it may have left. */
+static void go_on_resizing(struct command_board *board,
+			   const struct control_cell *cell)
+{
+	struct resize *r = &board->resize;
+
+	if (r->phase == RESIZE_NONE)
+		return;
+	resize_go_on(r, cell->a, cell->l);
+	if (r->phase == RESIZE_NONE && r->error)
+		line_refused(board, &board->resizer, "resize",
+			     resize_class(r->error));
+}
+
 /**
  * command_go_on - go on with what outlives a client
  * @board: shared
@@ -690,7 +711,7 @@ void command_go_on(struct command_board *board, const struct control_cell *cell)
 {
 	unsigned int i;
 
-	resize_go_on(&board->resize, cell->a, cell->l);
+	go_on_resizing(board, cell);
 	for (i = 0; i < cell->o->disks; i++)
 		look_at_drain(board, cell, i);
 }

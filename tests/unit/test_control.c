@@ -480,6 +480,13 @@ static void control_resizes_no_other_file(void **state)
 	assert_string_equal(client_class(ctl,
 					 RESIZE("\"size\":512,\"shrink\":true")),
 			    "Failed");
+	/* Once in the log, and also when nobody waits for the answer. */
+	wait_logged(" resize refused: Failed", 1);
+	client_say(ctl, RESIZE("\"size\":512,\"shrink\":true"));
+	close(ctl);
+	wait_logged(" resize refused: Failed", 2);
+	ctl = client_connect(control_path);
+	assert_int_equal(daemon_logged(log_path, " resize refused: "), 2);
 	assert_int_equal(image_size_now(), BYTES);
 	assert_int_equal(capacity(), SECTORS);
 	assert_int_equal(write_at(SECTORS - 8), NXBLK_S_OK);
