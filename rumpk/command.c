@@ -58,9 +58,26 @@ wrong(struct command_call *call, enum command_class class, const char *fmt, ...)
 	va_end(args);
 }
 
+/*
+ * So many of at most @most bytes of a text are printed: it ends between two
+ * characters.
+ */
+static int whole(const char *text, size_t most)
+{
+	size_t n = strnlen(text, most + 1);
+
+	if (n <= most)
+		return (int)n;
+	while (most && ((unsigned char)text[most] & 0xc0) == 0x80)
+		most--;
+	return (int)most;
+}
+
+#define CUT(text, most) whole(text, most), text
+
 static json_t *error_of(enum command_class class, const char *text)
 {
-	/* What was cut off in the middle of a character is no text. */
+	/* What is said of a line that is no UTF-8 may quote it. */
 	json_t *desc = json_string(text);
 
 	return json_pack("{s:s, s:o}", "class", class_names[class], "desc",
@@ -153,7 +170,7 @@ static void disk_by_path(struct command_call *call, const char *path)
 		found++;
 	}
 	if (found != 1)
-		wrong(call, COMMAND_NOT_FOUND, "disk %.100s: %s", path,
+		wrong(call, COMMAND_NOT_FOUND, "disk %.*s: %s", CUT(path, 100),
 		      found ? "is the path of several" :
 			      "must be a number, nxblkN, or a path as --disk has it");
 }
@@ -199,8 +216,8 @@ static void take_cap(struct command_call *call, const json_t *args,
 		wrong(call, COMMAND_ARGUMENT, "cap %s",
 		      value ? "must be a text" : "is missing");
 	else if (parse_cap(text, d))
-		wrong(call, COMMAND_ARGUMENT, "cap %.60s: " PARSE_CAP_RIGHT,
-		      text);
+		wrong(call, COMMAND_ARGUMENT, "cap %.*s: " PARSE_CAP_RIGHT,
+		      CUT(text, 60));
 	else if (!d->rights)
 		wrong(call, COMMAND_ARGUMENT, "cap none: is what revoke does");
 	else
@@ -223,8 +240,8 @@ static void take_size(struct command_call *call, const json_t *args,
 		*bytes = (uint64_t)n;
 	else if (!text || parse_size(text, bytes) || !*bytes)
 		wrong(call, COMMAND_ARGUMENT,
-		      "size%s%s%.60s: must be a number of bytes above 0, or a text as in 64M",
-		      number, text ? " " : "", text ? text : "");
+		      "size%s%s%.*s: must be a number of bytes above 0, or a text as in 64M",
+		      number, text ? " " : "", CUT(text ? text : "", 60));
 }
 
 /* Is there anything in @was that is not in @now? */
@@ -549,8 +566,8 @@ static void check_arguments(struct command_call *call, json_t *args)
 	json_object_foreach(args, key, value)
 	{
 		if (!is_known(call->command, key))
-			wrong(call, COMMAND_ARGUMENT, "%s has no argument %.60s",
-			      call->command->name, key);
+			wrong(call, COMMAND_ARGUMENT, "%s has no argument %.*s",
+			      call->command->name, CUT(key, 60));
 	}
 }
 
@@ -567,8 +584,8 @@ static void find_command(struct command_call *call, const json_t *message)
 		if (strcmp(commands[i].name, name) == 0)
 			call->command = &commands[i];
 	if (!call->command)
-		wrong(call, COMMAND_UNKNOWN, "%.60s: there is no such command",
-		      name);
+		wrong(call, COMMAND_UNKNOWN, "%.*s: there is no such command",
+		      CUT(name, 60));
 }
 
 static void check_members(struct command_call *call, json_t *message)
@@ -581,8 +598,8 @@ static void check_members(struct command_call *call, json_t *message)
 		if (strcmp(key, "execute") != 0 && strcmp(key, "id") != 0 &&
 		    strcmp(key, "arguments") != 0)
 			wrong(call, COMMAND_SYNTAX,
-			      "a command has execute, arguments and id, but no %.60s",
-			      key);
+			      "a command has execute, arguments and id, but no %.*s",
+			      CUT(key, 60));
 	}
 }
 

@@ -487,6 +487,69 @@ static void overlong_line_is_written_down(void **state)
 	close(fd);
 }
 
+/* Of a text in @line at most @most bytes are told of. */
+static const struct quote {
+	const char *line;
+	size_t most;
+	const char *before;
+	const char *behind;
+} quotes[] = {
+	{ "{\"execute\":\"revoke\",\"arguments\":{\"disk\":\"%s\"}}\n", 100,
+	  "disk ", ": must be a number, nxblkN, or a path" },
+	{ "{\"execute\":\"grant\",\"arguments\":{\"disk\":0,\"cap\":\"%s\"}}\n",
+	  60, "cap ", ": must be none or r[m]|rw[d][m]" },
+	{ "{\"execute\":\"resize\",\"arguments\":{\"disk\":0,\"size\":\"%s\"}}\n",
+	  60, "size ", ": must be a number of bytes above 0" },
+	{ "{\"execute\":\"caps\",\"arguments\":{\"%s\":0}}\n", 60,
+	  "caps has no argument ", "\"" },
+	{ "{\"execute\":\"%s\"}\n", 60, "", ": there is no such command" },
+	{ "{\"execute\":\"caps\",\"%s\":0}\n", 60, "and id, but no ", "\"" },
+};
+
+static void quote_with(int fd, const struct quote *q, const char *lead,
+		       const char *character)
+{
+	char wanted[256];
+	char text[256];
+	char line[512];
+	size_t told = 0;
+	size_t n;
+
+	strcpy(text, lead);
+	for (n = strlen(lead); n < 130; n += strlen(character)) {
+		strcat(text, character);
+		if (n + strlen(character) <= q->most)
+			told = n + strlen(character);
+	}
+	snprintf(line, sizeof(line), q->line, text);
+	snprintf(wanted, sizeof(wanted), "%s%.*s%s", q->before, (int)told, text,
+		 q->behind);
+	say(fd, line);
+	wait_heard(fd, wanted);
+	assert_false(has_left(fd));
+}
+
+/* Text of any length is told of up to the end of a character. */
+static void long_texts_end_with_a_character(void **state)
+{
+	static const char *const leads[] = { "", "x", "xx", "xxx" };
+	static const char *const characters[] = { "y", "\u00e4", "\u20ac",
+						  "\U0001f600" };
+	unsigned int i;
+	unsigned int c;
+	unsigned int l;
+	int fd = come();
+
+	wait_heard(fd, GREETING);
+	has_left(fd);
+	for (i = 0; i < ARRAY_SIZE(quotes); i++)
+		for (c = 0; c < ARRAY_SIZE(characters); c++)
+			for (l = 0; l < ARRAY_SIZE(leads); l++)
+				quote_with(fd, &quotes[i], leads[l],
+					   characters[c]);
+	close(fd);
+}
+
 /* What the system says is told as that, and is none of our own reasons. */
 static void system_errors_are_the_systems(void **state)
 {
@@ -593,6 +656,7 @@ int main(void)
 		TEST(full_backlog_is_in_use),
 		TEST(doubt_removes_nothing),
 		TEST(path_of_another_stays),
+		TEST(long_texts_end_with_a_character),
 		TEST(system_errors_are_the_systems),
 		TEST(next_worker_comes_first),
 		TEST(disk_out_of_range_is_a_number),
