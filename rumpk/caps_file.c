@@ -123,6 +123,10 @@ int caps_parse(const char *path, const char *text, size_t length,
 
 		r.line++;
 		err = read_line(&r, text, stop);
+		/* Of "0 r:0-7" the beginning is a capability too, for more. */
+		if (!err && !newline)
+			err = fault(&r, "ends without a newline",
+				    "each line must have one, so that a file that was cut off is known");
 		text = stop + 1;
 	}
 	return err;
@@ -143,7 +147,10 @@ static int read_whole(const char *path, int fd, char *text, size_t *length)
 		return refuse(path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return refuse(path, "must be a regular file");
-	/* Who may write it may grant. */
+	/* Who may write it may grant, and an owner may always do so. */
+	if (st.st_uid && st.st_uid != geteuid())
+		return refuse(path,
+			      "must be owned by root or by the user that rumpk runs as");
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return refuse(path,
 			      "may be written by others than its owner, must be as after chmod go-w");

@@ -58,9 +58,26 @@ wrong(struct command_call *call, enum command_class class, const char *fmt, ...)
 	va_end(args);
 }
 
+/*
+ * So many of at most @most bytes of a text are printed: it ends between two
+ * characters.
+ */
+static int whole(const char *text, size_t most)
+{
+	size_t n = strnlen(text, most + 1);
+
+	if (n <= most)
+		return (int)n;
+	while (most && ((unsigned char)text[most] & 0xc0) == 0x80)
+		most--;
+	return (int)most;
+}
+
+#define CUT(text, most) whole(text, most), text
+
 static json_t *error_of(enum command_class class, const char *text)
 {
-	/* What was cut off in the middle of a character is no text. */
+	/* What is said of a line that is no UTF-8 may quote it. */
 	json_t *desc = json_string(text);
 
 	return json_pack("{s:s, s:o}", "class", class_names[class], "desc",
@@ -86,13 +103,18 @@ static json_t *answer(struct command_call *call, json_t *result)
 }
 
 /* One line for what is refused, and for each thing that an operator does. */
+static void line_refused(struct command_board *board, const struct ucred *peer,
+			 const char *name, enum command_class class)
+{
+	rumpk_log_limited(&board->refusals, RUMPK_WARN, RUMPK_NO_CHANNEL,
+			  "control: uid=%u pid=%d %s refused: %s", peer->uid,
+			  (int)peer->pid, name, class_names[class]);
+}
+
 static void audit_refused(const struct command_call *call)
 {
-	const char *name = call->command ? call->command->name : "?";
-
-	rumpk_log_limited(&call->board->refusals, RUMPK_WARN, RUMPK_NO_CHANNEL,
-			  "control: uid=%u pid=%d %s refused: %s", call->peer.uid,
-			  (int)call->peer.pid, name, class_names[call->class]);
+	line_refused(call->board, &call->peer,
+		     call->command ? call->command->name : "?", call->class);
 }
 
 /**
@@ -148,7 +170,7 @@ static void disk_by_path(struct command_call *call, const char *path)
 		found++;
 	}
 	if (found != 1)
-		wrong(call, COMMAND_NOT_FOUND, "disk %.100s: %s", path,
+		wrong(call, COMMAND_NOT_FOUND, "disk %.*s: %s", CUT(path, 100),
 		      found ? "is the path of several" :
 			      "must be a number, nxblkN, or a path as --disk has it");
 }
@@ -194,8 +216,8 @@ static void take_cap(struct command_call *call, const json_t *args,
 		wrong(call, COMMAND_ARGUMENT, "cap %s",
 		      value ? "must be a text" : "is missing");
 	else if (parse_cap(text, d))
-		wrong(call, COMMAND_ARGUMENT, "cap %.60s: " PARSE_CAP_RIGHT,
-		      text);
+		wrong(call, COMMAND_ARGUMENT, "cap %.*s: " PARSE_CAP_RIGHT,
+		      CUT(text, 60));
 	else if (!d->rights)
 		wrong(call, COMMAND_ARGUMENT, "cap none: is what revoke does");
 	else
@@ -218,8 +240,8 @@ static void take_size(struct command_call *call, const json_t *args,
 		*bytes = (uint64_t)n;
 	else if (!text || parse_size(text, bytes) || !*bytes)
 		wrong(call, COMMAND_ARGUMENT,
-		      "size%s%s%.60s: must be a number of bytes above 0, or a text as in 64M",
-		      number, text ? " " : "", text ? text : "");
+		      "size%s%s%.*s: must be a number of bytes above 0, or a text as in 64M",
+		      number, text ? " " : "", CUT(text ? text : "", 60));
 }
 
 /* Is there anything in @was that is not in @now? */
@@ -429,6 +451,7 @@ static void start_resize(struct command_call *call, uint64_t bytes, bool shrink)
 		return;
 	}
 	audit(call, "from %" PRIu64 " to %" PRIu64 " bytes", r->before, bytes);
+	call->board->resizer = call->peer;
 	resize_begin(r, cell->a);
 	call->resize = r->serial;
 }
@@ -477,6 +500,12 @@ static void begin_resize(struct command_call *call, const json_t *args)
 		start_resize(call, bytes, shrink);
 }
 
+static enum command_class resize_class(int error)
+{
+	return error == RESIZE_UNSEEN || error == RESIZE_LATE ? COMMAND_TIMEOUT :
+								COMMAND_FAILED;
+}
+
 static json_t *poll_resize(struct command_call *call)
 {
 	const struct resize *r = &call->board->resize;
@@ -484,13 +513,8 @@ static json_t *poll_resize(struct command_call *call)
 	if (r->serial == call->resize && r->phase != RESIZE_NONE)
 		return NULL;
 	if (r->error)
-		wrong(call,
-		      r->error == RESIZE_UNSEEN || r->error == RESIZE_LATE ?
-			      COMMAND_TIMEOUT :
-			      COMMAND_FAILED,
-		      "disk %u: %s", call->disk, resize_fault(r->error));
-	if (r->error)
-		audit_refused(call);
+		wrong(call, resize_class(r->error), "disk %u: %s", call->disk,
+		      resize_fault(r->error));
 	return answer(call, json_pack("{s:i, s:I, s:I}", "disk", call->disk,
 				      "size", (json_int_t)r->bytes, "before",
 				      (json_int_t)r->before));
@@ -542,8 +566,8 @@ static void check_arguments(struct command_call *call, json_t *args)
 	json_object_foreach(args, key, value)
 	{
 		if (!is_known(call->command, key))
-			wrong(call, COMMAND_ARGUMENT, "%s has no argument %.60s",
-			      call->command->name, key);
+			wrong(call, COMMAND_ARGUMENT, "%s has no argument %.*s",
+			      call->command->name, CUT(key, 60));
 	}
 }
 
@@ -560,8 +584,8 @@ static void find_command(struct command_call *call, const json_t *message)
 		if (strcmp(commands[i].name, name) == 0)
 			call->command = &commands[i];
 	if (!call->command)
-		wrong(call, COMMAND_UNKNOWN, "%.60s: there is no such command",
-		      name);
+		wrong(call, COMMAND_UNKNOWN, "%.*s: there is no such command",
+		      CUT(name, 60));
 }
 
 static void check_members(struct command_call *call, json_t *message)
@@ -574,8 +598,8 @@ static void check_members(struct command_call *call, json_t *message)
 		if (strcmp(key, "execute") != 0 && strcmp(key, "id") != 0 &&
 		    strcmp(key, "arguments") != 0)
 			wrong(call, COMMAND_SYNTAX,
-			      "a command has execute, arguments and id, but no %.60s",
-			      key);
+			      "a command has execute, arguments and id, but no %.*s",
+			      CUT(key, 60));
 	}
 }
 
@@ -681,6 +705,20 @@ void command_abandon(struct command_board *board, struct command_call *call)
 	call->id = NULL;
 }
 
+/* Whoever asked for it may have left. */
+static void go_on_resizing(struct command_board *board,
+			   const struct control_cell *cell)
+{
+	struct resize *r = &board->resize;
+
+	if (r->phase == RESIZE_NONE)
+		return;
+	resize_go_on(r, cell->a, cell->l);
+	if (r->phase == RESIZE_NONE && r->error)
+		line_refused(board, &board->resizer, "resize",
+			     resize_class(r->error));
+}
+
 /**
  * command_go_on - go on with what outlives a client
  * @board: shared
@@ -690,7 +728,7 @@ void command_go_on(struct command_board *board, const struct control_cell *cell)
 {
 	unsigned int i;
 
-	resize_go_on(&board->resize, cell->a, cell->l);
+	go_on_resizing(board, cell);
 	for (i = 0; i < cell->o->disks; i++)
 		look_at_drain(board, cell, i);
 }

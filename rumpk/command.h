@@ -42,6 +42,7 @@ enum command_class {
 /**
  * struct command_board - what the commands of all clients share
  * @resize: the one that is under way
+ * @resizer: who asked for it
  * @held: by disk: the capability, as it was looked at last
  * @taken: by disk: the last change that took something away, by whatever way it came;
  *	no changes: nothing of before is left
@@ -50,6 +51,7 @@ enum command_class {
  */
 struct command_board {
 	struct resize resize;
+	struct ucred resizer;
 	struct disk_options held[WINDOW_MAX_DISKS];
 	struct drain taken[WINDOW_MAX_DISKS];
 	struct rumpk_ratelimit refusals;

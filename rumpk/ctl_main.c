@@ -84,6 +84,7 @@ struct ctl {
  * @least: arguments
  * @most: arguments
  * @names: what they are called
+ * @form: likewise, for people
  * @print: the answer, for people
  */
 struct verb {
@@ -91,6 +92,7 @@ struct verb {
 	int least;
 	int most;
 	const char *names[2];
+	const char *form;
 	void (*print)(const json_t *answer);
 };
 
@@ -196,14 +198,14 @@ static void print_size(const json_t *a)
 }
 
 static const struct verb verbs[] = {
-	{ "status", 0, 0, { NULL }, print_status },
-	{ "disks", 0, 0, { NULL }, print_disks },
-	{ "caps", 0, 0, { NULL }, print_caps },
-	{ "grant", 2, 2, { "disk", "cap" }, print_cap },
-	{ "narrow", 2, 2, { "disk", "cap" }, print_cap },
-	{ "revoke", 1, 1, { "disk", NULL }, print_cap },
-	{ "resize", 2, 2, { "disk", "size" }, print_size },
-	{ "reopen", 0, 1, { "disk", NULL }, print_disks },
+	{ "status", 0, 0, { NULL }, "no arguments", print_status },
+	{ "disks", 0, 0, { NULL }, "no arguments", print_disks },
+	{ "caps", 0, 0, { NULL }, "no arguments", print_caps },
+	{ "grant", 2, 2, { "disk", "cap" }, "DISK CAP", print_cap },
+	{ "narrow", 2, 2, { "disk", "cap" }, "DISK CAP", print_cap },
+	{ "revoke", 1, 1, { "disk", NULL }, "DISK", print_cap },
+	{ "resize", 2, 2, { "disk", "size" }, "DISK SIZE", print_size },
+	{ "reopen", 0, 1, { "disk", NULL }, "at most one DISK", print_disks },
 };
 
 static const struct verb *find_verb(const char *name)
@@ -215,6 +217,21 @@ static const struct verb *find_verb(const char *name)
 			return &verbs[i];
 	rumpk_error("%s: there is no such command, see --help", name);
 	return NULL;
+}
+
+/* With what was given instead. */
+static int wrong_number(const struct verb *verb, char **words, int n)
+{
+	char given[256] = "";
+	size_t at = 0;
+	int i;
+
+	for (i = 0; i < n && at < sizeof(given); i++)
+		at += (size_t)snprintf(given + at, sizeof(given) - at, " %s",
+				       words[i]);
+	rumpk_error("%s%s: must be followed by %s, see --help", verb->name,
+		    given, verb->form);
+	return -EINVAL;
 }
 
 static int usage(const char *what, const char *why)
@@ -231,7 +248,7 @@ static int read_words(struct ctl *ctl, const struct verb *verb, char **words,
 	int i;
 
 	if (n < verb->least || n > verb->most)
-		return usage(verb->name, "wrong number of arguments, see --help");
+		return wrong_number(verb, words, n);
 	if (ctl->shrink && strcmp(verb->name, "resize") != 0)
 		return usage("--shrink", "is for resize");
 	if (ctl->no_drain && verb->print != print_cap)
@@ -274,14 +291,14 @@ static bool is_greeting(const json_t *greeting)
 	return number(rumpk, "protocol") == CONTROL_PROTOCOL;
 }
 
-static int send_command(int fd, const struct ctl *ctl)
+static void send_command(int fd, const struct ctl *ctl)
 {
 	json_t *message = json_pack("{s:s, s:O}", "execute", ctl->command,
 				    "arguments", ctl->arguments);
-	int ret = json_dumpfd(message, fd, JSON_COMPACT);
 
+	if (!json_dumpfd(message, fd, JSON_COMPACT))
+		dprintf(fd, "\n");
 	json_decref(message);
-	return ret || write(fd, "\n", 1) != 1 ? -EIO : 0;
 }
 
 /* Nothing came: not in time, or never. */
@@ -334,8 +351,9 @@ static int converse(int fd, const struct ctl *ctl, const struct verb *verb)
 			say_missing(ctl, "greeting", "");
 		status = EXIT_USAGE;
 	} else {
-		if (!send_command(fd, ctl))
-			answer = receive(ctl, from);
+		/* What is refused before all of it is read is answered too. */
+		send_command(fd, ctl);
+		answer = receive(ctl, from);
 		status = print_answer(ctl, verb, answer);
 	}
 	json_decref(greeting);

@@ -183,7 +183,8 @@ void rumpk_log_limited(struct rumpk_ratelimit *rl, enum rumpk_level level,
 	uint64_t dropped;
 	va_list args;
 
-	if (!rumpk_ratelimit(rl, now_ms(), &dropped) || level > threshold)
+	/* What is not asked for takes no other line's place, nor its count. */
+	if (level > threshold || !rumpk_ratelimit(rl, now_ms(), &dropped))
 		return;
 	va_start(args, fmt);
 	if (!log_line(level, channel, fmt, args, &dropped))

@@ -17,6 +17,7 @@
 
 #include "caps_file.h"
 #include "hal.h"
+#include "pid_file.h"
 #include "place.h"
 #include "shed.h"
 #include "supervisor.h"
@@ -233,14 +234,11 @@ static int start_keeper(struct service *s)
 static int write_pid(struct service *s)
 {
 	const char *path = s->o->pid_file;
-	FILE *f = path ? fopen(path, "we") : NULL;
 
 	if (!path)
 		return 0;
-	if (!f || fprintf(f, "%d\n", (int)getpid()) < 0 || fclose(f)) {
-		rumpk_error("--pid-file %s: %s", path, strerror(errno));
+	if (pid_file_write(path))
 		return EXIT_USAGE;
-	}
 	s->pid_written = true;
 	return 0;
 }
@@ -266,7 +264,9 @@ static void say_ready(struct service *s)
 		return;
 	n = write(o->ready_fd, "\n", 1);
 	(void)n;
-	close_ready_fd(s);
+	/* Another file under the number of stderr would be sent the log. */
+	if (o->ready_fd > STDERR_FILENO)
+		close_ready_fd(s);
 }
 
 static int find_witness(struct service *s, unsigned int n)
@@ -434,6 +434,8 @@ static int prepare(struct service *s)
 			    (unsigned long long)o->window, o->disks);
 		return EXIT_USAGE;
 	}
+	if (o->pid_file && pid_file_check(o->pid_file))
+		return EXIT_USAGE;
 	if (place_open(&s->place, o->socket, o->window_file))
 		return EXIT_USAGE;
 	return attach_or_start(s);

@@ -32,6 +32,7 @@ says 'line 2: 0: was named in line 1 already' '0 rw\n0 none\n'
 says 'line 1: 0: a capability must follow' '0\n'
 says 'line 1: +: nothing may follow a capability' '0 rw + 1 rw'
 says 'line 1: r?w: must be' '0 r\0000w\n'
+says 'line 2: ends without a newline: each line must have one' '# a\n0 rw'
 truncate -s 65537 "$tmp/caps"
 refused 'must have at most 65536 bytes' --caps "$tmp/caps"
 refused 'No such file or directory' --caps "$tmp/none"

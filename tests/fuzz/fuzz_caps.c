@@ -133,9 +133,9 @@ static unsigned int right_file(const char *text, size_t length, unsigned int dis
 		const char *stop = memchr(text, '\n', (size_t)(end - text));
 
 		line++;
-		if (!right_line(text, stop ? stop : end, disks))
+		if (!stop || !right_line(text, stop, disks))
 			return line;
-		text = stop ? stop + 1 : end;
+		text = stop + 1;
 	}
 	return 0;
 }

@@ -63,9 +63,25 @@ static void caps_are_read(void **state)
 	assert_int_equal(caps.disk[2].last, 2047);
 	assert_int_equal(caps.line[0], 3);
 	assert_int_equal(caps.line[2], 4);
-	/* The last line needs no newline. */
-	assert_int_equal(parse("3 rw"), 0);
-	assert_int_equal(caps.disk[3].rights, CSPACE_READ | CSPACE_WRITE);
+}
+
+/* A file that is cut off anywhere but behind a line is refused. */
+static void caps_refuse_what_was_cut(void **state)
+{
+	static const char whole[] = "1 r:0-15\n# x\n0 rw:0-7 # y\n";
+	size_t cut;
+	int err;
+
+	for (cut = 1; cut < sizeof(whole) - 1; cut++) {
+		listening(err = caps_parse("F", whole, cut, DISKS, &caps));
+		if (whole[cut - 1] == '\n')
+			assert_int_equal(err, 0);
+		else if (!err)
+			fail_msg("accepted: %.*s", (int)cut, whole);
+	}
+	assert_int_not_equal(parse("1 r:0-15\n0 rw"), 0);
+	assert_non_null(strstr(said, "F, line 2: ends without a newline: "));
+	assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
 }
 
 static void caps_deny_by_default(void **state)
@@ -158,6 +174,7 @@ static void put(const char *path, const char *text, off_t length)
 
 static void caps_want_a_file(void **state)
 {
+	static char most[CAPS_FILE_MAX + 1];
 	char dir[] = "/tmp/caps-unit-XXXXXX";
 	char path[64];
 
@@ -172,14 +189,14 @@ static void caps_want_a_file(void **state)
 	assert_int_not_equal(read_file(path), 0);
 	assert_non_null(strstr(said, "must be a regular file"));
 	unlink(path);
-	put(path, "0 rw # ", 0);
+	put(path, "0 rw\n", 0);
 	assert_int_equal(read_file(path), 0);
 	assert_int_equal(caps.disk[0].rights, CSPACE_READ | CSPACE_WRITE);
 	put(path, "#", CAPS_FILE_MAX + 1);
 	assert_int_not_equal(read_file(path), 0);
 	assert_non_null(strstr(said, "at most 65536 bytes"));
-	/* Bytes 0 up to the end are a comment's here. */
-	put(path, "0 r #", CAPS_FILE_MAX);
+	memset(most, '\n', CAPS_FILE_MAX);
+	put(path, most, 0);
 	assert_int_equal(read_file(path), 0);
 	unlink(path);
 	rmdir(dir);
@@ -193,7 +210,7 @@ static void caps_of_the_owner_alone(void **state)
 
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/f", dir);
-	put(path, "0 rw # ", 0);
+	put(path, "0 rw\n", 0);
 	assert_int_equal(chmod(path, 0644), 0);
 	assert_int_equal(read_file(path), 0);
 	assert_int_equal(chmod(path, 0664), 0);
@@ -202,6 +219,13 @@ static void caps_of_the_owner_alone(void **state)
 	assert_int_equal(chmod(path, 0602), 0);
 	assert_int_not_equal(read_file(path), 0);
 	assert_non_null(strstr(said, "may be written by others"));
+	/* Only root can give a file away. */
+	assert_int_equal(chmod(path, 0444), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(path, 4711, 0), 0);
+		assert_int_not_equal(read_file(path), 0);
+		assert_non_null(strstr(said, "must be owned by root or"));
+	}
 	unlink(path);
 	rmdir(dir);
 }
@@ -236,6 +260,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(caps_are_read),
+		cmocka_unit_test(caps_refuse_what_was_cut),
 		cmocka_unit_test(caps_deny_by_default),
 		cmocka_unit_test(caps_name_the_line),
 		cmocka_unit_test(caps_survive_bytes),

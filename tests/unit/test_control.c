@@ -480,6 +480,13 @@ static void control_resizes_no_other_file(void **state)
 	assert_string_equal(client_class(ctl,
 					 RESIZE("\"size\":512,\"shrink\":true")),
 			    "Failed");
+	/* Once in the log, and also when nobody waits for the answer. */
+	wait_logged(" resize refused: Failed", 1);
+	client_say(ctl, RESIZE("\"size\":512,\"shrink\":true"));
+	close(ctl);
+	wait_logged(" resize refused: Failed", 2);
+	ctl = client_connect(control_path);
+	assert_int_equal(daemon_logged(log_path, " resize refused: "), 2);
 	assert_int_equal(image_size_now(), BYTES);
 	assert_int_equal(capacity(), SECTORS);
 	assert_int_equal(write_at(SECTORS - 8), NXBLK_S_OK);
@@ -707,6 +714,53 @@ static void control_takes_its_place(void **state)
 	daemon_follow(&g, DEPTH);
 }
 
+/* Its log is its standard descriptor @fd, where it says that it is ready. */
+static void start_ready_at(const char *fd)
+{
+	const char *const *more = command_line();
+	char *argv[16] = { "rumpk", "--ready-fd", (char *)(uintptr_t)fd };
+	int argc = 3;
+
+	while (*more)
+		argv[argc++] = (char *)(uintptr_t)*more++;
+	daemon_pid = fork();
+	if (daemon_pid == 0) {
+		int log = open(log_path, O_RDWR | O_CREAT | O_APPEND, 0600);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(log, STDERR_FILENO);
+		dup2(log, atoi(fd));
+		_exit(rumpk_run(argc, argv));
+	}
+}
+
+/* Who says there that it is ready goes on to write down there what is done. */
+static void control_is_audited_at_the_ready_fd(void **state)
+{
+	static const char *const fds[] = { "0", "1", "2" };
+	char link[64];
+	char file[128];
+	unsigned int i;
+	ssize_t n;
+
+	for (i = 0; i < ARRAY_SIZE(fds); i++) {
+		start_ready_at(fds[i]);
+		wait_logged("serving 2 disks at ", i + 1);
+		wait_logged("\n\n", i + 1);
+		ctl = client_connect(control_path);
+		assert_string_equal(client_class(ctl, REVOKE), "");
+		wait_logged(" revoke: capability now none", i + 1);
+		snprintf(link, sizeof(link), "/proc/%d/fd/%s", (int)daemon_pid,
+			 fds[i]);
+		n = readlink(link, file, sizeof(file) - 1);
+		assert_true(n > 0);
+		file[n] = '\0';
+		assert_string_equal(file, log_path);
+		assert_int_equal(end(SIGTERM), 0);
+		daemon_wait_keeper(socket_path);
+	}
+}
+
 static int setup(void **state)
 {
 	int fd;
@@ -763,6 +817,7 @@ int main(void)
 		TEST(control_survives_a_crowd),
 		TEST(control_refuses_others),
 		TEST(control_takes_its_place),
+		TEST(control_is_audited_at_the_ready_fd),
 	};
 
 	sync_fails = mmap(NULL, sizeof(*sync_fails), PROT_READ | PROT_WRITE,

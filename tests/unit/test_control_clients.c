@@ -449,6 +449,28 @@ static void lines_that_nobody_reads_are_counted(void **state)
 	assert_int_equal(held, times);
 }
 
+/* A line that is too quiet to be written hides none, and tells of none. */
+static void quiet_lines_hide_none(void **state)
+{
+	struct rumpk_ratelimit rl = { .since = now_ms() };
+	unsigned long held = 0;
+	unsigned int found;
+	unsigned int i;
+
+	log_begin();
+	for (i = 0; i < 25; i++)
+		rumpk_log_limited(&rl, RUMPK_DEBUG, 0, "quiet");
+	for (i = 0; i < 25; i++)
+		rumpk_log_limited(&rl, RUMPK_WARN, 0, "latched");
+	rl.since = now_ms() - 1000;
+	rumpk_log_limited(&rl, RUMPK_DEBUG, 0, "quiet");
+	rumpk_log_limited(&rl, RUMPK_WARN, 0, "latched");
+	found = log_lines("latched", &held);
+	assert_true(found >= 11);
+	assert_int_equal(found + held, 26);
+	assert_int_equal(rl.dropped, 0);
+}
+
 static void overlong_line_is_written_down(void **state)
 {
 	static char line[CONTROL_LINE];
@@ -462,6 +484,69 @@ static void overlong_line_is_written_down(void **state)
 			 sizeof(line));
 	wait_heard(fd, "\"class\":\"Syntax\"");
 	assert_int_equal(log_lines(" ? refused: Syntax suppressed=0", &held), 1);
+	close(fd);
+}
+
+/* Of a text in @line at most @most bytes are told of. */
+static const struct quote {
+	const char *line;
+	size_t most;
+	const char *before;
+	const char *behind;
+} quotes[] = {
+	{ "{\"execute\":\"revoke\",\"arguments\":{\"disk\":\"%s\"}}\n", 100,
+	  "disk ", ": must be a number, nxblkN, or a path" },
+	{ "{\"execute\":\"grant\",\"arguments\":{\"disk\":0,\"cap\":\"%s\"}}\n",
+	  60, "cap ", ": must be none or r[m]|rw[d][m]" },
+	{ "{\"execute\":\"resize\",\"arguments\":{\"disk\":0,\"size\":\"%s\"}}\n",
+	  60, "size ", ": must be a number of bytes above 0" },
+	{ "{\"execute\":\"caps\",\"arguments\":{\"%s\":0}}\n", 60,
+	  "caps has no argument ", "\"" },
+	{ "{\"execute\":\"%s\"}\n", 60, "", ": there is no such command" },
+	{ "{\"execute\":\"caps\",\"%s\":0}\n", 60, "and id, but no ", "\"" },
+};
+
+static void quote_with(int fd, const struct quote *q, const char *lead,
+		       const char *character)
+{
+	char wanted[256];
+	char text[256];
+	char line[512];
+	size_t told = 0;
+	size_t n;
+
+	strcpy(text, lead);
+	for (n = strlen(lead); n < 130; n += strlen(character)) {
+		strcat(text, character);
+		if (n + strlen(character) <= q->most)
+			told = n + strlen(character);
+	}
+	snprintf(line, sizeof(line), q->line, text);
+	snprintf(wanted, sizeof(wanted), "%s%.*s%s", q->before, (int)told, text,
+		 q->behind);
+	say(fd, line);
+	wait_heard(fd, wanted);
+	assert_false(has_left(fd));
+}
+
+/* Text of any length is told of up to the end of a character. */
+static void long_texts_end_with_a_character(void **state)
+{
+	static const char *const leads[] = { "", "x", "xx", "xxx" };
+	static const char *const characters[] = { "y", "\u00e4", "\u20ac",
+						  "\U0001f600" };
+	unsigned int i;
+	unsigned int c;
+	unsigned int l;
+	int fd = come();
+
+	wait_heard(fd, GREETING);
+	has_left(fd);
+	for (i = 0; i < ARRAY_SIZE(quotes); i++)
+		for (c = 0; c < ARRAY_SIZE(characters); c++)
+			for (l = 0; l < ARRAY_SIZE(leads); l++)
+				quote_with(fd, &quotes[i], leads[l],
+					   characters[c]);
 	close(fd);
 }
 
@@ -571,12 +656,14 @@ int main(void)
 		TEST(full_backlog_is_in_use),
 		TEST(doubt_removes_nothing),
 		TEST(path_of_another_stays),
+		TEST(long_texts_end_with_a_character),
 		TEST(system_errors_are_the_systems),
 		TEST(next_worker_comes_first),
 		TEST(disk_out_of_range_is_a_number),
 		TEST(lost_disk_is_tried_once),
 		TEST(lines_are_limited_and_counted),
 		TEST(lines_that_nobody_reads_are_counted),
+		TEST(quiet_lines_hide_none),
 		TEST(overlong_line_is_written_down),
 	};
 

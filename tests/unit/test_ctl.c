@@ -5,6 +5,7 @@
  */
 #include "unit.h"
 
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -110,15 +111,88 @@ static void negative_size(void **state)
 	assert_non_null(strstr(said, "-5: no number is below 0; SIZE must be"));
 }
 
+/* A rumpk that answers and has gone before it is sent anything. */
+static pid_t answer_at_once(void)
+{
+	static const char lines[] =
+		"{\"rumpk\":{\"version\":\"1\",\"protocol\":1}}\n"
+		"{\"error\":{\"class\":\"Syntax\",\"desc\":\"too long\"}}\n";
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct pollfd p = { .fd = listener, .events = POLLIN };
+		int fd = poll(&p, 1, 20000) == 1 ? accept(listener, NULL, NULL) :
+						   -1;
+		ssize_t n = send(fd, lines, sizeof(lines) - 1, MSG_NOSIGNAL);
+
+		_exit(n != sizeof(lines) - 1);
+	}
+	return pid;
+}
+
+/* What could not be sent as a whole was answered all the same. */
+static void refused_before_it_is_sent(void **state)
+{
+	static char word[5001];
+	const char *const argv[] = { "rumpkctl", "--socket", path, "revoke",
+				     word };
+	pid_t pid = answer_at_once();
+	int status;
+
+	(void)state;
+	memset(word, 'x', sizeof(word) - 1);
+	assert_int_equal(ctl_with(argv, 5), EXIT_FAILED);
+	assert_string_equal(said, "rumpkctl: error: revoke: too long (Syntax)\n");
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void wrong_arguments(void **state)
+{
+	static const struct {
+		const char *argv[6];
+		int argc;
+		const char *says;
+	} bad[] = {
+		{ { "rumpkctl", "grant", "0" },
+		  3,
+		  "grant 0: must be followed by DISK CAP, see" },
+		{ { "rumpkctl", "grant", "0", "rw", "0-7" },
+		  5,
+		  "grant 0 rw 0-7: must be followed by DISK CAP, see" },
+		{ { "rumpkctl", "revoke" }, 2, "revoke: must be followed by DISK" },
+		{ { "rumpkctl", "reopen", "0", "1" },
+		  4,
+		  "reopen 0 1: must be followed by at most one DISK" },
+		{ { "rumpkctl", "caps", "0" },
+		  3,
+		  "caps 0: must be followed by no arguments" },
+	};
+	static char word[5001];
+	const char *const many[] = { "rumpkctl", "revoke", word, word };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(ctl_with(bad[i].argv, bad[i].argc), EXIT_USAGE);
+		if (!strstr(said, bad[i].says))
+			fail_msg("%s: %s", bad[i].argv[1], said);
+		assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
+	}
+	memset(word, 'x', sizeof(word) - 1);
+	assert_int_equal(ctl_with(many, 4), EXIT_USAGE);
+	assert_non_null(strstr(said, "xxx: must be followed by DISK"));
+	assert_true(strlen(said) < 512);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(no_place_in_time),
-		TEST(no_greeting_in_time),
-		TEST(timeout_nonsense),
-		TEST(negative_size),
+		TEST(no_place_in_time),		 TEST(no_greeting_in_time),
+		TEST(timeout_nonsense),		 TEST(negative_size),
+		TEST(refused_before_it_is_sent), TEST(wrong_arguments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
