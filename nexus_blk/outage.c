@@ -226,15 +226,23 @@ static bool nxblk_outage_overdue(const struct nxblk_disk *d,
  *
  * Never ends it, since the host may still execute it: the outage clock does.
  *
- * Return: BLK_EH_DONE when it has been answered meanwhile, or else
+ * Nothing keeps it in its tag meanwhile: a drain may put it back in the requeue
+ * list, and with a scheduler that takes the tag away. Its timer begins anew when it
+ * is issued.
+ *
+ * Return: BLK_EH_DONE when it has been answered or drained meanwhile, or else
  * BLK_EH_RESET_TIMER.
  */
 enum blk_eh_timer_return nxblk_outage_timeout(struct request *rq)
 {
 	struct nxblk_queue *q = rq->mq_hctx->driver_data;
-	struct nxblk_slot *slot = &q->slots[rq->tag];
 	struct nxblk_disk *d = q->disk;
+	int tag = READ_ONCE(rq->tag);
+	struct nxblk_slot *slot;
 
+	if (tag < 0)
+		return BLK_EH_DONE;
+	slot = &q->slots[tag];
 	/* A doorbell may have been lost. */
 	nxblk_event(q->ch);
 	if (atomic_read(&slot->state) != NXBLK_SLOT_IN_FLIGHT || slot->rq != rq)
@@ -242,7 +250,7 @@ enum blk_eh_timer_return nxblk_outage_timeout(struct request *rq)
 	if (!test_and_set_bit(0, &d->silent))
 		nxblk_log(warn, d,
 			  "%s: channel=%u generation=%u tag=%d: no answer for %llu ms, waiting\n",
-			  nxblk_disk_name(d), q->index, q->generation, rq->tag,
+			  nxblk_disk_name(d), q->index, q->generation, tag,
 			  div_u64(ktime_get_ns() - slot->issued, NSEC_PER_MSEC));
 	if (nxblk_outage_overdue(d, slot) && ion_channel_is_up(q->ch))
 		ion_channel_fault(q->ch, ION_REASON_UNANSWERED);
