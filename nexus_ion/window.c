@@ -12,6 +12,7 @@
 #include <linux/mm.h>
 #include <linux/random.h>
 #include <linux/rculist.h>
+#include <linux/sched/mm.h>
 
 #include <nexus/ion_validate.h>
 
@@ -256,10 +257,12 @@ static void ion_window_beat(struct ion_window *w)
 		ion_write(&ion_window_guest(w)->heartbeat, ++w->own_heartbeat);
 }
 
+/* Reclaim may be waiting for a disk that is only in service again after this. */
 static void ion_window_monitor(struct work_struct *work)
 {
 	struct ion_window *w =
 		container_of(to_delayed_work(work), struct ion_window, monitor);
+	unsigned int noio = memalloc_noio_save();
 	struct ion_device *idev;
 	bool pending = false;
 	unsigned int q;
@@ -281,6 +284,7 @@ static void ion_window_monitor(struct work_struct *work)
 	queue_delayed_work(w->wq, &w->monitor,
 			   msecs_to_jiffies(pending ? ION_MONITOR_BUSY_MS :
 						      ION_MONITOR_IDLE_MS));
+	memalloc_noio_restore(noio);
 }
 
 /**
