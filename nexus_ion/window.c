@@ -250,7 +250,7 @@ static void ion_window_beat(struct ion_window *w)
 	u64 beat = ion_read(&ion_window_host(w)->heartbeat);
 
 	if (beat != w->heartbeat) {
-		w->heartbeat = beat;
+		WRITE_ONCE(w->heartbeat, beat);
 		WRITE_ONCE(w->heartbeat_at, jiffies);
 	}
 	if (READ_ONCE(w->scanned))
@@ -321,6 +321,9 @@ void ion_window_busy(struct ion_window *w)
  */
 bool ion_window_host_alive(struct ion_window *w)
 {
+	/* The monitor may be late; that says nothing of the host. */
+	if (ion_read(&ion_window_host(w)->heartbeat) != READ_ONCE(w->heartbeat))
+		return true;
 	return time_before(jiffies, READ_ONCE(w->heartbeat_at) +
 					    msecs_to_jiffies(ION_HOST_SILENT_MS));
 }
