@@ -236,6 +236,9 @@ static void nxblk_disk_close(struct nxblk_disk *d)
 	unsigned int i, leaked = 0;
 	int ret;
 
+	/* A host that drains none holds this for as long as with one channel. */
+	for (i = d->nr_queues; i-- > 0;)
+		ion_channel_close_begin(d->queues[i].ch);
 	for (i = d->nr_queues; i-- > 0;) {
 		ret = ion_channel_close(d->queues[i].ch);
 		if (ret)

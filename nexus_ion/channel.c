@@ -11,7 +11,7 @@
  *   RESETTING, LOST --the driver refuses the offer--> REFUSED --other offer--> UP
  *   REFUSED --the host knows nothing of our reset--> RESETTING
  *   UP --the host does not take the acknowledgement--> RESETTING
- *   any --close--> CLOSED
+ *   any --close--> CLOSED, where ->ops stay set until the host has drained
  *
  * Invariants: messages pass only in UP. UP is left under both ring locks, so
  * that once ->down() is called no send or receive is running. UP is entered only
@@ -441,7 +441,7 @@ int ion_channel_open(struct ion_channel *ch, const struct ion_channel_ops *ops,
 	unsigned long flags;
 
 	mutex_lock(&ch->lock);
-	if (ch->state != ION_CH_CLOSED) {
+	if (ch->ops) {
 		mutex_unlock(&ch->lock);
 		return -EBUSY;
 	}
@@ -463,7 +463,6 @@ EXPORT_SYMBOL_GPL(ion_channel_open);
 static bool ion_channel_wait_drained(struct ion_channel *ch)
 {
 	struct ion_window *w = ch->idev->window;
-	unsigned long start = jiffies;
 	unsigned int limit_ms;
 	struct ion_offer o;
 
@@ -473,17 +472,53 @@ static bool ion_channel_wait_drained(struct ion_channel *ch)
 			return true;
 		limit_ms = ion_window_host_alive(w) ? ION_CLOSE_MS :
 						      ION_CLOSE_SILENT_MS;
-		if (time_after(jiffies, start + msecs_to_jiffies(limit_ms)))
+		if (time_after(jiffies, ch->closing_since +
+						msecs_to_jiffies(limit_ms)))
 			return false;
 	}
 }
+
+/* The last reset, and no op from here on. Under @lock. */
+static void ion_channel_begin_close(struct ion_channel *ch)
+{
+	struct ion_window *w = ch->idev->window;
+	unsigned long flags;
+
+	if (ch->state == ION_CH_CLOSED)
+		return;
+	ion_channel_reset(ch);
+	ion_channel_set_state(ch, ION_CH_CLOSED);
+	spin_lock_irqsave(&w->irq_lock, flags);
+	list_del_rcu(&ch->vector_node);
+	spin_unlock_irqrestore(&w->irq_lock, flags);
+	synchronize_rcu();
+	ch->closing_since = jiffies;
+}
+
+/**
+ * ion_channel_close_begin - ask the host to drain a channel that is to be closed
+ * @ch: channel; does nothing when it is closed, or has been asked for already
+ *
+ * When it returns no op is running and none will be called. ion_channel_close() must
+ * follow. Who has several channels begins with all of them: the host drains them at
+ * the same time, and to close them takes no longer than to close one.
+ *
+ * Context: process; not from an op.
+ */
+void ion_channel_close_begin(struct ion_channel *ch)
+{
+	mutex_lock(&ch->lock);
+	ion_channel_begin_close(ch);
+	mutex_unlock(&ch->lock);
+}
+EXPORT_SYMBOL_GPL(ion_channel_close_begin);
 
 /**
  * ion_channel_close - stop talking on a channel
  * @ch: channel; closing a closed one does nothing
  *
  * When it returns no op is running and none will be called. Bounded to about
- * two seconds, less when the host is silent.
+ * two seconds, less when the host is silent, or when it has been begun before.
  *
  * Context: process; not from an op.
  * Return: 0 when the host has drained what was sent; -ETIMEDOUT when it did not
@@ -491,22 +526,14 @@ static bool ion_channel_wait_drained(struct ion_channel *ch)
  */
 int ion_channel_close(struct ion_channel *ch)
 {
-	struct ion_window *w = ch->idev->window;
-	unsigned long flags;
 	bool drained;
 
 	mutex_lock(&ch->lock);
-	if (ch->state == ION_CH_CLOSED) {
+	if (!ch->ops) {
 		mutex_unlock(&ch->lock);
 		return 0;
 	}
-	ion_channel_reset(ch);
-	ion_channel_set_state(ch, ION_CH_CLOSED);
-	spin_lock_irqsave(&w->irq_lock, flags);
-	list_del_rcu(&ch->vector_node);
-	spin_unlock_irqrestore(&w->irq_lock, flags);
-	synchronize_rcu();
-
+	ion_channel_begin_close(ch);
 	drained = ion_channel_wait_drained(ch);
 	ion_guest_set_state(&ch->end, ION_GUEST_DOWN, ION_REASON_NONE);
 	ion_channel_ring(ch);
