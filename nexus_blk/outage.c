@@ -35,6 +35,9 @@
  */
 #define NXBLK_REAP_MOST (180 * HZ)
 
+/* For an answer to what was ended here, before it is drained instead. */
+#define NXBLK_SETTLE_PATIENCE (5 * HZ)
+
 /* An idle disk that was in service for so long was well. */
 #define NXBLK_LIVE_LONG (5 * HZ)
 
@@ -93,6 +96,22 @@ static void nxblk_outage_drain(struct nxblk_disk *d)
 			ion_channel_fault(d->queues[i].ch, ION_REASON_UNANSWERED);
 }
 
+/*
+ * What was ended early, on channels that are up, is yet to be answered, and nothing
+ * is asked of the host before it is. Should it have lost them, only a drain ends it.
+ * Channels that are down are drained before they come up.
+ */
+static void nxblk_outage_settle(struct nxblk_disk *d)
+{
+	unsigned int i;
+
+	if (!d->fail || d->state == NXBLK_DEAD)
+		return;
+	for (i = 0; i < d->nr_queues; i++)
+		if (d->queues[i].up && nxblk_queue_in_quarantine(&d->queues[i]))
+			ion_channel_fault(d->queues[i].ch, ION_REASON_UNANSWERED);
+}
+
 /**
  * nxblk_outage_held - zero-copy requests that wait although the disk fails
  * @d: disk
@@ -145,6 +164,7 @@ void nxblk_outage_fail(struct nxblk_disk *d, enum nxblk_state state,
 		return;
 	nxblk_outage_end_all(d, status);
 	nxblk_disk_resume(d);
+	mod_delayed_work(nxblk_wq, &d->outage_work, NXBLK_SETTLE_PATIENCE);
 	d->want_info = true;
 	nxblk_disk_kick(d);
 }
@@ -198,7 +218,7 @@ void nxblk_outage_begin(struct nxblk_disk *d)
 }
 
 /**
- * nxblk_outage_work - has the outage lasted too long
+ * nxblk_outage_work - has the outage, or what it left behind, lasted too long
  * @work: nxblk_disk.outage_work
  */
 void nxblk_outage_work(struct work_struct *work)
@@ -207,6 +227,7 @@ void nxblk_outage_work(struct work_struct *work)
 					    struct nxblk_disk, outage_work);
 
 	mutex_lock(&d->lock);
+	nxblk_outage_settle(d);
 	nxblk_outage_check(d);
 	mutex_unlock(&d->lock);
 }

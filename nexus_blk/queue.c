@@ -386,6 +386,22 @@ unsigned int nxblk_queue_in_flight(const struct nxblk_queue *q)
 }
 
 /**
+ * nxblk_queue_in_quarantine - is the host yet to have done with ended requests
+ * @q: queue
+ *
+ * Return: whether there are any.
+ */
+bool nxblk_queue_in_quarantine(const struct nxblk_queue *q)
+{
+	unsigned int tag;
+
+	for (tag = 0; tag + 1 < q->depth; tag++)
+		if (atomic_read(&q->slots[tag].state) == NXBLK_SLOT_QUARANTINE)
+			return true;
+	return false;
+}
+
+/**
  * nxblk_queue_oldest - age of the oldest request in flight
  * @q: queue
  *
