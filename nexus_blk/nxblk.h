@@ -301,7 +301,7 @@ struct nxblk_disk {
 
 	struct mutex lock;
 	enum nxblk_state state;
-	char reason[64];
+	char reason[NXBLK_FAULT_ROOM];
 	bool quiesced;
 	bool removing;
 	unsigned long removing_since;

@@ -17,6 +17,8 @@
 #define NXBLK_CFG_FLAGS_ALL 0x0007u
 /* A least size for zero copy that no request has. */
 #define NXBLK_ZERO_COPY_NEVER 0xffffffffu
+/* Room for each text of a &struct nxblk_fault, whole: one is told from another by it. */
+#define NXBLK_FAULT_ROOM 96
 
 /**
  * struct nxblk_fault - what is wrong with a configuration

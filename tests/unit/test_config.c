@@ -40,6 +40,7 @@ static struct nxblk_config right(void)
 		c.field = (wrong);                                             \
 		assert_false(nxblk_validate_config(&c, PAGE_SECTORS, &f));     \
 		assert_memory_equal(f.what, text, strlen(text));               \
+		assert_true(strlen(f.what) < NXBLK_FAULT_ROOM);                \
 		assert_int_equal(f.value, c.field);                            \
 	} while (0)
 
@@ -201,6 +202,7 @@ static void config_random_damage(void **state)
 		}
 		if (!nxblk_validate_config(&c, PAGE_SECTORS, &f)) {
 			assert_non_null(f.what);
+			assert_true(strlen(f.what) < NXBLK_FAULT_ROOM);
 			continue;
 		}
 		nxblk_clamp_config(&c, MOST_SECTORS);
@@ -217,6 +219,7 @@ static void config_random_damage(void **state)
 		now.change;                                                    \
 		assert_false(nxblk_validate_successor(&now, &was, &f));        \
 		assert_memory_equal(f.what, text, strlen(text));               \
+		assert_true(strlen(f.what) < NXBLK_FAULT_ROOM);                \
 	} while (0)
 
 /* A new generation may have another size, but is the same disk with no less. */
