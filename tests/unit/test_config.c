@@ -109,6 +109,7 @@ static void check_sane(const struct nxblk_config *c)
 	/* In bytes they fit in 32 bits, which is what Linux has for a request. */
 	assert_true((__u64)c->max_discard_sectors * 512 <= 0xffffffffu);
 	assert_true((__u64)c->max_write_zeroes_sectors * 512 <= 0xffffffffu);
+	assert_true(c->io_min <= 16u << 20 && c->io_opt <= 16u << 20);
 	assert_int_equal(c->io_min % c->physical_block, 0);
 	assert_int_equal(c->io_opt % c->physical_block, 0);
 	assert_true(c->discard_granularity > 0);
@@ -136,6 +137,13 @@ static void config_clamps(void **state)
 	assert_int_equal(c.io_opt, 0);
 	assert_int_equal(c.discard_granularity, 512);
 	assert_int_equal(c.discard_alignment, 0);
+	c = right();
+	c.io_opt = 16u << 20;
+	nxblk_clamp_config(&c, MOST_SECTORS);
+	assert_int_equal(c.io_opt, 16u << 20);
+	c.io_opt = 32u << 20;
+	nxblk_clamp_config(&c, MOST_SECTORS);
+	assert_int_equal(c.io_opt, 0);
 	/* What is right already stays as it is. */
 	c = right();
 	nxblk_clamp_config(&c, MOST_SECTORS);
