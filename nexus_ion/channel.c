@@ -33,6 +33,8 @@
 /* What we stored may have been overwritten before the host saw it. */
 #define ION_RESET_AGAIN_MS 1000
 #define ION_ACK_SEEN_MS 5000
+/* A doorbell that has not come for so long is lost. */
+#define ION_RESCUE_MS 100
 #define ION_CLOSE_MS 2000
 #define ION_CLOSE_SILENT_MS 100
 #define ION_CLOSE_LOOK_MS 20
@@ -243,8 +245,9 @@ static void ion_channel_lost(struct ion_channel *ch)
 }
 
 /*
- * An answer that lies in the ring for two looks although its doorbell should
- * have been rung: ivshmem drops doorbells that come before the vector is set up.
+ * An answer that lies in the ring for two looks and a while although its doorbell
+ * should have been rung: ivshmem drops doorbells that come before the vector is set
+ * up. Looks may follow at once upon each other, when the host rings for something else.
  */
 static void ion_channel_safety_poll(struct ion_channel *ch)
 {
@@ -259,8 +262,12 @@ static void ion_channel_safety_poll(struct ion_channel *ch)
 	if (!ch->waiting || ch->waiting_at != at) {
 		ch->waiting = true;
 		ch->waiting_at = at;
+		ch->waiting_since = jiffies;
 		return;
 	}
+	if (time_before(jiffies,
+			ch->waiting_since + msecs_to_jiffies(ION_RESCUE_MS)))
+		return;
 	before = READ_ONCE(ch->stats.received);
 	ch->ops->event(ch);
 	if (!ch->stats.rescued && READ_ONCE(ch->stats.received) != before)

@@ -131,6 +131,7 @@ struct ion_channel_stats {
  * @vector_node: in the window's list of its vector
  * @waiting: the safety poll saw an answer lie at @waiting_at
  * @waiting_at: consumer index at that time
+ * @waiting_since: jiffies at that time
  * @config_sequence: first word of @config as last reported
  * @log_limit: how often this channel is written about
  * @stats: counters, each written under the lock of its end or @lock
@@ -161,6 +162,7 @@ struct ion_channel {
 	struct list_head vector_node;
 	bool waiting;
 	u32 waiting_at;
+	unsigned long waiting_since;
 	u32 config_sequence;
 	struct ratelimit_state log_limit;
 	struct ion_channel_stats stats;
