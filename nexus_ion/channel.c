@@ -164,6 +164,7 @@ static void ion_channel_acknowledge(struct ion_channel *ch,
 	ion_guest_ack(&ch->end, o, t);
 	atomic_set(&ch->unanswered, 0);
 	ch->waiting = false;
+	WRITE_ONCE(ch->unfinished, false);
 	ch->latch = ION_REASON_NONE;
 	WRITE_ONCE(ch->state, ION_CH_UP);
 	spin_unlock(&ch->prod_lock);
@@ -255,6 +256,11 @@ static void ion_channel_safety_poll(struct ion_channel *ch)
 	u32 at = READ_ONCE(rsp->cons);
 	u64 before;
 
+	if (READ_ONCE(ch->unfinished)) {
+		WRITE_ONCE(ch->unfinished, false);
+		ch->ops->event(ch);
+		return;
+	}
 	if (ion_read(rsp->shared_prod) == at) {
 		ch->waiting = false;
 		return;
@@ -685,6 +691,7 @@ unsigned int ion_channel_receive(struct ion_channel *ch, ion_receive_fn fn)
 		if (READ_ONCE(ch->latch) || !ion_cons_arm(rsp))
 			break;
 		if (n > rsp->mask) {
+			WRITE_ONCE(ch->unfinished, true);
 			ion_window_look(ch->idev->window);
 			break;
 		}

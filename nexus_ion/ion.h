@@ -132,6 +132,7 @@ struct ion_channel_stats {
  * @waiting: the safety poll saw an answer lie at @waiting_at
  * @waiting_at: consumer index at that time
  * @waiting_since: jiffies at that time
+ * @unfinished: a receiver left answers to the monitor, having had its share
  * @config_sequence: first word of @config as last reported
  * @log_limit: how often this channel is written about
  * @stats: counters, each written under the lock of its end or @lock
@@ -163,6 +164,7 @@ struct ion_channel {
 	bool waiting;
 	u32 waiting_at;
 	unsigned long waiting_since;
+	bool unfinished;
 	u32 config_sequence;
 	struct ratelimit_state log_limit;
 	struct ion_channel_stats stats;
