@@ -236,7 +236,13 @@ static void nxblk_disk_close(struct nxblk_disk *d)
 	unsigned int i, leaked = 0;
 	int ret;
 
-	/* A host that drains none holds this for as long as with one channel. */
+	/*
+	 * A host that drains none holds this for as long as with one channel.
+	 *
+	 * A dispatch may still be running whose last request has ended, and which
+	 * del_gendisk() did not wait for. The block layer calls it under
+	 * rcu_read_lock(): the grace period in here is what ends it.
+	 */
 	for (i = d->nr_queues; i-- > 0;)
 		ion_channel_close_begin(d->queues[i].ch);
 	for (i = d->nr_queues; i-- > 0;) {

@@ -512,8 +512,8 @@ static void ion_channel_begin_close(struct ion_channel *ch)
  * ion_channel_close_begin - ask the host to drain a channel that is to be closed
  * @ch: channel; does nothing when it is closed, or has been asked for already
  *
- * When it returns no op is running and none will be called. ion_channel_close() must
- * follow. Who has several channels begins with all of them: the host drains them at
+ * When it returns no op is running and none will be called, and an RCU grace period
+ * has passed since the last message could be sent. ion_channel_close() must follow. Who has several channels begins with all of them: the host drains them at
  * the same time, and to close them takes no longer than to close one.
  *
  * Context: process; not from an op.
