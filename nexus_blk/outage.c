@@ -34,6 +34,12 @@
  * meanwhile: others' reads may go on for ever.
  */
 #define NXBLK_REAP_MOST (180 * HZ)
+/*
+ * Nor do all of them together, be each answered in time: a host that gives one answer
+ * a second would hold a removal for days. What is dirty here is a part of the memory
+ * at most, and several GiB are written in that time by a disk that is hardly one.
+ */
+#define NXBLK_REAP_LIMIT (1800 * HZ)
 
 /* For an answer to what was ended here, before it is drained instead. */
 #define NXBLK_SETTLE_PATIENCE (5 * HZ)
@@ -286,6 +292,8 @@ static bool nxblk_outage_stuck(struct nxblk_disk *d)
 	u64 oldest = 0;
 	unsigned int i;
 
+	if (time_after(jiffies, d->removing_since + NXBLK_REAP_LIMIT))
+		return true;
 	if (nxblk_disk_served(d))
 		patience = NXBLK_REAP_PATIENCE_ALIVE;
 	for (i = 0; i < d->nr_queues; i++)
