@@ -202,7 +202,7 @@ NXBLK_COUNTER(spin_misses, READ_ONCE(q->spin_misses));
 NXBLK_COUNTER(latches, READ_ONCE(q->ch->stats.latches));
 NXBLK_COUNTER(resets, READ_ONCE(q->ch->stats.resets));
 NXBLK_COUNTER(doorbells, READ_ONCE(q->ch->stats.doorbells));
-NXBLK_COUNTER(interrupts, READ_ONCE(q->ch->stats.interrupts));
+NXBLK_COUNTER(interrupts, atomic64_read(&q->ch->stats.interrupts));
 NXBLK_COUNTER(rescued, READ_ONCE(q->ch->stats.rescued));
 
 static struct attribute *nxblk_nexus_attrs[] = {

@@ -114,7 +114,7 @@ static void ion_channel_ring(struct ion_channel *ch)
 	unsigned long flags;
 
 	spin_lock_irqsave(&ch->prod_lock, flags);
-	ch->stats.doorbells++;
+	ion_count(ch->stats.doorbells, 1);
 	spin_unlock_irqrestore(&ch->prod_lock, flags);
 	w->ops->ring(w, ch->entry.host_peer, ch->entry.host_vector);
 }
@@ -134,7 +134,7 @@ static void ion_channel_set_state(struct ion_channel *ch,
 
 static void ion_channel_reset(struct ion_channel *ch)
 {
-	ch->stats.resets++;
+	ion_count(ch->stats.resets, 1);
 	ion_channel_set_state(ch, ION_CH_RESETTING);
 	/* Zero is the id of memory that nobody has reset. */
 	ion_guest_reset(&ch->end, get_random_u64() | 1);
@@ -165,7 +165,7 @@ static void ion_channel_acknowledge(struct ion_channel *ch,
 	atomic_set(&ch->unanswered, 0);
 	ch->waiting = false;
 	WRITE_ONCE(ch->unfinished, false);
-	ch->latch = ION_REASON_NONE;
+	WRITE_ONCE(ch->latch, ION_REASON_NONE);
 	WRITE_ONCE(ch->state, ION_CH_UP);
 	spin_unlock(&ch->prod_lock);
 	spin_unlock_irqrestore(&ch->cons_lock, flags);
@@ -221,7 +221,7 @@ static void ion_channel_latched(struct ion_channel *ch)
 {
 	u32 reason = READ_ONCE(ch->latch);
 
-	ch->stats.latches++;
+	ion_count(ch->stats.latches, 1);
 	ch_log(err, ch, "latched reason=%s\n", ion_reason_name(reason));
 	ion_guest_set_state(&ch->end, ION_GUEST_LATCHED, reason);
 	ion_channel_ring(ch);
@@ -279,7 +279,7 @@ static void ion_channel_safety_poll(struct ion_channel *ch)
 	if (!ch->stats.rescued && READ_ONCE(ch->stats.received) != before)
 		ch_log(warn, ch,
 		       "doorbells get lost, answers come by the safety poll\n");
-	ch->stats.rescued += READ_ONCE(ch->stats.received) - before;
+	ion_count(ch->stats.rescued, READ_ONCE(ch->stats.received) - before);
 	ch->waiting = false;
 }
 
@@ -429,7 +429,7 @@ bool ion_channel_step(struct ion_channel *ch)
  */
 void ion_channel_interrupt(struct ion_channel *ch)
 {
-	ch->stats.interrupts++;
+	atomic64_inc(&ch->stats.interrupts);
 	if (!ion_channel_is_up(ch) || ion_guest_lost(&ch->end))
 		ion_window_look(ch->idev->window);
 	ch->ops->event(ch);
@@ -609,7 +609,7 @@ int ion_channel_send_marked(struct ion_channel *ch, const void *msg,
 		if (mark)
 			atomic_set_release(mark, value);
 		ion_prod_put(req, msg);
-		ch->stats.sent++;
+		ion_count(ch->stats.sent, 1);
 		if (!ch->ops->one_way)
 			atomic_inc(&ch->unanswered);
 	}
@@ -633,7 +633,7 @@ void ion_channel_flush(struct ion_channel *ch)
 	if (ch->state == ION_CH_UP)
 		ring = ion_prod_publish(&ch->end.req);
 	if (ring)
-		ch->stats.doorbells++;
+		ion_count(ch->stats.doorbells, 1);
 	spin_unlock_irqrestore(&ch->prod_lock, flags);
 	if (ring) {
 		struct ion_window *w = ch->idev->window;
@@ -665,7 +665,7 @@ static unsigned int ion_channel_consume(struct ion_channel *ch, ion_receive_fn f
 		reason = ION_REASON_RSP_PROD;
 	if (reason)
 		ion_channel_note_latch(ch, reason);
-	ch->stats.received += n;
+	ion_count(ch->stats.received, n);
 	if (!ch->ops->one_way)
 		atomic_sub(n, &ch->unanswered);
 	return n;

@@ -81,6 +81,9 @@ enum ion_channel_state {
 	ION_CH_REFUSED,
 };
 
+/* Add to a counter that is written under a lock, and read without. */
+#define ion_count(counter, n) WRITE_ONCE(counter, (counter) + (n))
+
 /**
  * struct ion_channel_stats - counters of one channel, for sysfs
  * @sent: messages sent
@@ -95,7 +98,7 @@ struct ion_channel_stats {
 	u64 sent;
 	u64 received;
 	u64 doorbells;
-	u64 interrupts;
+	atomic64_t interrupts;
 	u64 rescued;
 	u64 resets;
 	u64 latches;
@@ -135,7 +138,8 @@ struct ion_channel_stats {
  * @unfinished: a receiver left answers to the monitor, having had its share
  * @config_sequence: first word of @config as last reported
  * @log_limit: how often this channel is written about
- * @stats: counters, each written under the lock of its end or @lock
+ * @stats: counters, each written under the lock of its end or @lock, but for
+ *	interrupts, which several vectors may count at once
  */
 struct ion_channel {
 	struct ion_device *idev;

@@ -208,7 +208,7 @@ static int ion_window_scan(struct ion_window *w, u64 generation)
 	} else if (!w->scanned) {
 		pr_info("%s: window generation=%llu length=%llu channels=%u\n",
 			w->provider, generation, w->hdr.length, w->hdr.dir_count);
-		w->scanned = true;
+		WRITE_ONCE(w->scanned, true);
 		ion_window_greet(w);
 		ion_window_populate(w, dir);
 	} else if (!ion_window_same(w, dir)) {

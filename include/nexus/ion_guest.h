@@ -51,7 +51,8 @@ struct ion_terms {
  * @rsp: consuming end of the response ring
  * @initial_index: from the directory
  * @state: &enum ion_guest_state as last published
- * @generation: acknowledged; valid while LIVE
+ * @generation: acknowledged; valid while LIVE. The owner alone writes it; others may
+ *	call ion_guest_lost()
  * @reset_id: of the last reset
  */
 struct ion_guest_end {
@@ -167,7 +168,7 @@ static inline void ion_guest_ack(struct ion_guest_end *e,
 {
 	ion_prod_reset(&e->req, e->initial_index);
 	ion_cons_reset(&e->rsp, e->initial_index);
-	e->generation = o->generation;
+	ion_write(&e->generation, o->generation);
 	ion_write(&e->mine->features, t->features);
 	ion_write(&e->mine->depth, t->depth);
 	ion_write(&e->mine->vector, t->vector);
@@ -193,7 +194,7 @@ static inline bool ion_guest_lost(const struct ion_guest_end *e)
 	__u32 state = ion_load_acquire(&e->theirs->state);
 
 	return (state != ION_HOST_READY && state != ION_HOST_LIVE) ||
-	       ion_read(&e->theirs->generation) != e->generation;
+	       ion_read(&e->theirs->generation) != ion_read(&e->generation);
 }
 
 #endif /* NEXUS_ION_GUEST_H */
