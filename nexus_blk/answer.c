@@ -11,7 +11,10 @@
 #include "nxblk.h"
 #include "trace.h"
 
-/* An operation that the host negotiated and refuses all the same: stop asking. */
+/*
+ * An operation that the host negotiated and refuses all the same: stop asking. Who
+ * splits a bio meanwhile sees the limit as it was or as it is, as with other drivers.
+ */
 static blk_status_t nxblk_unsupported(struct nxblk_slot *slot)
 {
 	switch (slot->op) {
@@ -72,7 +75,7 @@ static u32 nxblk_answer_late(struct nxblk_queue *q, struct nxblk_slot *slot)
 
 	if (!nxblk_queue_release(q, slot, NXBLK_SLOT_QUARANTINE))
 		return ION_REASON_RSP_UNMATCHED;
-	q->late++;
+	ion_count(q->late, 1);
 	if (atomic_dec_and_test(&d->quarantined))
 		nxblk_disk_kick(d);
 	return ION_REASON_NONE;
@@ -116,7 +119,7 @@ u32 nxblk_answer(struct ion_channel *ch, const void *data)
 	int state;
 
 	if (resp->generation != READ_ONCE(q->generation)) {
-		q->stale++;
+		ion_count(q->stale, 1);
 		return ION_REASON_NONE;
 	}
 	if (resp->tag >= q->depth)
@@ -238,7 +241,7 @@ static void nxblk_watch_hit(struct nxblk_queue *q, u64 took)
 	unsigned int want =
 		clamp_t(u64, 2 * took, NXBLK_WATCH_MIN, NXBLK_WATCH_MAX);
 
-	q->spin_hits++;
+	ion_count(q->spin_hits, 1);
 	s->misses = 0;
 	s->pause = NXBLK_WATCH_PAUSE_MIN;
 	/* Up at once, down slowly. */
@@ -249,7 +252,7 @@ static void nxblk_watch_miss(struct nxblk_queue *q)
 {
 	struct nxblk_spin *s = &q->spin;
 
-	q->spin_misses++;
+	ion_count(q->spin_misses, 1);
 	if (++s->misses < NXBLK_WATCH_MISSES)
 		return;
 	/* As many tries next time, since the host may have to be woken first. */

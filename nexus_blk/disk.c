@@ -53,7 +53,7 @@ void nxblk_disk_set_state(struct nxblk_disk *d, enum nxblk_state state,
 			  nxblk_state_name(state), reason);
 	if ((d->state == NXBLK_LIVE) != (state == NXBLK_LIVE))
 		nxblk_outage_clock(d, state == NXBLK_LIVE);
-	d->state = state;
+	WRITE_ONCE(d->state, state);
 	strscpy(d->reason, reason, sizeof(d->reason));
 	trace_nxblk_state(d->index, nxblk_state_name(state), reason);
 }

@@ -50,13 +50,13 @@ static void nxblk_info_issue(struct nxblk_disk *d)
 		},
 	};
 
-	slot->rq = NULL;
+	WRITE_ONCE(slot->rq, NULL);
 	slot->op = NXBLK_OP_INFO;
 	slot->fua = false;
 	slot->nr_runs = 0;
 	slot->bytes = sizeof(struct nxblk_config);
 	slot->cookie += NXBLK_MAX_DEPTH;
-	slot->issued = ktime_get_ns();
+	WRITE_ONCE(slot->issued, ktime_get_ns());
 	req.cookie = slot->cookie;
 	trace_nxblk_issue(d->index, q->index, &req);
 

@@ -244,7 +244,8 @@ static bool nxblk_outage_overdue(const struct nxblk_disk *d,
 {
 	u64 limit = (u64)READ_ONCE(d->outage) * NSEC_PER_SEC;
 
-	return READ_ONCE(d->fail) && ktime_get_ns() - slot->issued >= limit;
+	return READ_ONCE(d->fail) &&
+	       ktime_get_ns() - READ_ONCE(slot->issued) >= limit;
 }
 
 /**
@@ -272,13 +273,16 @@ enum blk_eh_timer_return nxblk_outage_timeout(struct request *rq)
 	slot = &q->slots[tag];
 	/* A doorbell may have been lost. */
 	nxblk_event(q->ch);
-	if (atomic_read(&slot->state) != NXBLK_SLOT_IN_FLIGHT || slot->rq != rq)
+	if (atomic_read(&slot->state) != NXBLK_SLOT_IN_FLIGHT ||
+	    READ_ONCE(slot->rq) != rq)
 		return BLK_EH_DONE;
 	if (!test_and_set_bit(0, &d->silent))
 		nxblk_log(warn, d,
 			  "%s: channel=%u generation=%u tag=%d: no answer for %llu ms, waiting\n",
-			  nxblk_disk_name(d), q->index, q->generation, tag,
-			  div_u64(ktime_get_ns() - slot->issued, NSEC_PER_MSEC));
+			  nxblk_disk_name(d), q->index,
+			  READ_ONCE(q->generation), tag,
+			  div_u64(ktime_get_ns() - READ_ONCE(slot->issued),
+				  NSEC_PER_MSEC));
 	if (nxblk_outage_overdue(d, slot) && ion_channel_is_up(q->ch))
 		ion_channel_fault(q->ch, ION_REASON_UNANSWERED);
 	queue_delayed_work(nxblk_wq, &d->outage_work, 0);

@@ -109,7 +109,8 @@ static blk_status_t nxblk_prepare(struct nxblk_queue *q, struct request *rq,
 	if (WARN_ON_ONCE(atomic_read(&slot->state) != NXBLK_SLOT_IDLE))
 		return BLK_STS_IOERR;
 
-	slot->rq = rq;
+	/* See nxblk_outage_timeout(), also for when it is issued. */
+	WRITE_ONCE(slot->rq, rq);
 	slot->op = req->op;
 	slot->fua = req->flags & NXBLK_REQ_FUA;
 	slot->bytes = nxblk_buffer_bytes(req);
@@ -157,15 +158,16 @@ static int nxblk_issue(struct nxblk_queue *q, struct request *rq,
 {
 	struct nxblk_slot *slot = &q->slots[req->tag];
 	bool misfit = slot->misfit;
+	u64 now = ktime_get_ns();
 	int ret;
 
 	req->cap_slot = q->ch->entry.cap_slot;
-	req->generation = q->generation;
+	req->generation = READ_ONCE(q->generation);
 	/* Starts at the tag: no two tags ever share a cookie. */
 	slot->cookie += NXBLK_MAX_DEPTH;
 	req->cookie = slot->cookie;
-	slot->issued = ktime_get_ns();
-	slot->since = nxblk_first_issue(rq, slot->issued);
+	WRITE_ONCE(slot->issued, now);
+	WRITE_ONCE(slot->since, nxblk_first_issue(rq, now));
 	blk_mq_start_request(rq);
 	trace_nxblk_issue(q->disk->index, q->index, req);
 
@@ -220,8 +222,11 @@ static void nxblk_queue_rqs(struct rq_list *rqlist)
 		if (q && q != next)
 			nxblk_commit(q);
 		q = next;
-		/* Left to us here: without it no timeout finds the request. */
-		rq->mq_hctx->tags->rqs[rq->tag] = rq;
+		/*
+		 * Left to us here: without it no timeout finds the request. Who looks
+		 * for one meanwhile is ready for either, as in the block layer's own.
+		 */
+		data_race(rq->mq_hctx->tags->rqs[rq->tag] = rq);
 		if (nxblk_prepare(q, rq, &req))
 			rq_list_add_tail(&left, rq);
 		else if (nxblk_issue(q, rq, &req))
