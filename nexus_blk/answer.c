@@ -15,15 +15,24 @@
  * An operation that the host negotiated and refuses all the same: stop asking. Who
  * splits a bio meanwhile sees the limit as it was or as it is, as with other drivers.
  */
-static blk_status_t nxblk_unsupported(struct nxblk_slot *slot)
+static void nxblk_stop_asking(const struct nxblk_slot *slot)
 {
 	switch (slot->op) {
 	case NXBLK_OP_DISCARD:
 		blk_queue_disable_discard(slot->rq->q);
-		return BLK_STS_NOTSUPP;
+		break;
 	case NXBLK_OP_WRITE_ZEROES:
 		/* The block layer writes zeroes itself then. */
 		blk_queue_disable_write_zeroes(slot->rq->q);
+		break;
+	}
+}
+
+static blk_status_t nxblk_unsupported(const struct nxblk_slot *slot)
+{
+	switch (slot->op) {
+	case NXBLK_OP_DISCARD:
+	case NXBLK_OP_WRITE_ZEROES:
 		return BLK_STS_NOTSUPP;
 	default:
 		return BLK_STS_IOERR;
@@ -37,7 +46,7 @@ static blk_status_t nxblk_unsupported(struct nxblk_slot *slot)
  * success. PERM and RO become TARGET, as a write to protected media does
  * elsewhere: it is final, another path or try would not help.
  */
-static blk_status_t nxblk_status(struct nxblk_slot *slot,
+static blk_status_t nxblk_status(const struct nxblk_slot *slot,
 				 const struct nxblk_resp *resp)
 {
 	if (resp->status == NXBLK_S_OK)
@@ -84,11 +93,12 @@ static u32 nxblk_answer_late(struct nxblk_queue *q, struct nxblk_slot *slot)
 static void nxblk_accept(struct nxblk_queue *q, struct nxblk_slot *slot,
 			 const struct nxblk_resp *resp)
 {
-	slot->status = nxblk_status(slot, resp);
 	trace_nxblk_answer(q->disk->index, q->index, resp,
 			   ktime_get_ns() - slot->issued);
 	if (unlikely(slot->status))
 		nxblk_complain(q, slot, resp);
+	if (unlikely(slot->status == BLK_STS_NOTSUPP))
+		nxblk_stop_asking(slot);
 	if (unlikely(!slot->rq)) {
 		nxblk_info_answer(q, slot);
 		return;
@@ -137,6 +147,8 @@ u32 nxblk_answer(struct ion_channel *ch, const void *data)
 		WRITE_ONCE(d->last_answer, jiffies);
 	if (unlikely(test_bit(0, &d->silent)))
 		clear_bit(0, &d->silent);
+	/* First: whoever sees ANSWERED may use it, as nxblk_info_step() does. */
+	slot->status = nxblk_status(slot, resp);
 	/* Another CPU may just be ending it early. */
 	if (atomic_cmpxchg(&slot->state, NXBLK_SLOT_IN_FLIGHT,
 			   NXBLK_SLOT_ANSWERED) == NXBLK_SLOT_IN_FLIGHT)

@@ -208,6 +208,7 @@ static void nxblk_info_step(struct nxblk_disk *d)
 	if (d->removing && !d->disk)
 		return;
 	slot = nxblk_info_slot(q);
+	/* Pairs with the exchange in nxblk_answer(): the status is there. */
 	switch (atomic_read_acquire(&slot->state)) {
 	case NXBLK_SLOT_ANSWERED:
 		if (!nxblk_info_consume(d, slot))
