@@ -176,7 +176,7 @@ static void nxblk_finish(struct nxblk_queue *q, struct nxblk_slot *slot,
 	fed = nxblk_pool_fed(&q->pool);
 	/*
 	 * Idle before the request ends: a flush may borrow its tag at once.
-	 * Pairs with the read in nxblk_prepare().
+	 * Pairs with the acquire in nxblk_prepare().
 	 */
 	atomic_set_release(&slot->state, NXBLK_SLOT_IDLE);
 	/*

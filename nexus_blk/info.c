@@ -177,6 +177,10 @@ static bool nxblk_info_consume(struct nxblk_disk *d, struct nxblk_slot *slot)
 	struct nxblk_config cfg;
 
 	memcpy(&cfg, pool->base + nxblk_pool_bytes(pool), sizeof(cfg));
+	/*
+	 * For nxblk_answer() on another CPU: what is answered without a question finds
+	 * nothing here. The next question is asked under the lock that is held.
+	 */
 	atomic_set_release(&slot->state, NXBLK_SLOT_IDLE);
 	if (!slot->status)
 		return nxblk_info_apply(d, &cfg);

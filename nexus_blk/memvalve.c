@@ -440,7 +440,12 @@ static void memvalve_publish_config(struct memvalve *mv)
 	mv->config.sequence += 2;
 
 	ion_write(&page->sequence, mv->config.sequence - 1);
-	ion_wmb(); /* Odd before the rest; who reads it is only given a hint. */
+	/*
+	 * Odd before the rest, and even after it, for a guest that reads all of the
+	 * page. Ours reads the sequence alone, which pairs with neither: it is a hint,
+	 * and INFO tells.
+	 */
+	ion_wmb();
 	memcpy((u8 *)page + sizeof(page->sequence),
 	       (u8 *)&mv->config + sizeof(page->sequence),
 	       sizeof(*page) - sizeof(page->sequence));

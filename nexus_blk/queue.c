@@ -106,7 +106,8 @@ static blk_status_t nxblk_prepare(struct nxblk_queue *q, struct request *rq,
 	/* bio_check_ro() only warns. */
 	if (nxblk_op_writes(req->op) && READ_ONCE(d->read_only))
 		return BLK_STS_TARGET;
-	if (WARN_ON_ONCE(atomic_read(&slot->state) != NXBLK_SLOT_IDLE))
+	/* Pairs with the releases in nxblk_finish() and nxblk_queue_release(). */
+	if (WARN_ON_ONCE(atomic_read_acquire(&slot->state) != NXBLK_SLOT_IDLE))
 		return BLK_STS_IOERR;
 
 	/* See nxblk_outage_timeout(), also for when it is issued. */
@@ -269,7 +270,10 @@ bool nxblk_queue_release(struct nxblk_queue *q, struct nxblk_slot *slot,
 	if (atomic_cmpxchg(&slot->state, from, NXBLK_SLOT_ANSWERED) != from)
 		return false;
 	nxblk_pool_give(&q->pool, slot);
-	/* Chunks before state: the next issue takes chunks into the same slot. */
+	/*
+	 * Chunks before state: the next issue takes chunks into the same slot.
+	 * Pairs with the acquire in nxblk_prepare().
+	 */
 	atomic_set_release(&slot->state, NXBLK_SLOT_IDLE);
 	if (from == NXBLK_SLOT_QUARANTINE)
 		nxblk_zero_copy_unpin(slot);

@@ -231,6 +231,7 @@ static void ion_channel_latched(struct ion_channel *ch)
 /* The host no longer serves our generation: why, and what is next? */
 static void ion_channel_lost(struct ion_channel *ch)
 {
+	/* Pairs with the release in ion_host_set_state(). */
 	u32 state = ion_load_acquire(&ch->end.theirs->state);
 	u32 reason = ion_read(&ch->end.theirs->reason);
 
@@ -299,6 +300,7 @@ static void ion_channel_check_config(struct ion_channel *ch)
 /* The host still waits for what we stored when we came up. */
 static bool ion_channel_is_unseen(const struct ion_channel *ch)
 {
+	/* Pairs with the release in ion_host_set_state(). */
 	return ion_load_acquire(&ch->end.theirs->state) == ION_HOST_READY &&
 	       time_after(jiffies,
 			  ch->up_since + msecs_to_jiffies(ION_ACK_SEEN_MS));
@@ -335,7 +337,10 @@ static void ion_channel_step_lost(struct ion_channel *ch)
 	ion_channel_try_up(ch);
 	if (ch->state != ION_CH_LOST)
 		return;
-	/* A host that latched, or that does not know our reset, needs a new one. */
+	/*
+	 * A host that latched, or that does not know our reset, needs a new one.
+	 * Pairs with the release in ion_host_set_state().
+	 */
 	switch (ion_load_acquire(&host->state)) {
 	case ION_HOST_READY:
 	case ION_HOST_LIVE:
@@ -367,6 +372,7 @@ static void ion_channel_step_refused(struct ion_channel *ch)
 	ion_channel_try_up(ch);
 	if (ch->state != ION_CH_REFUSED || time_before(jiffies, ch->retry_at))
 		return;
+	/* Pairs with the release in ion_host_set_state(): the id is the offer's. */
 	switch (ion_load_acquire(&host->state)) {
 	case ION_HOST_READY:
 		if (ion_read(&host->drained_id) == ch->end.reset_id)

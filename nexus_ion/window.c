@@ -267,8 +267,13 @@ static void ion_window_monitor(struct work_struct *work)
 	bool pending = false;
 	unsigned int q;
 
-	/* Cleared first: who sends from here on sets it again. */
+	/*
+	 * Cleared first: who sends from here on sets it again. Pairs with barrier (C)
+	 * in ion_prod_publish(): either what was sent is seen below, or its sender
+	 * sees that we are not busy.
+	 */
 	WRITE_ONCE(w->busy, false);
+	smp_mb();
 	ion_window_beat(w);
 	mutex_lock(&w->lock);
 	if (!w->stopping)

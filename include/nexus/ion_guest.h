@@ -151,6 +151,7 @@ static inline bool ion_guest_offer(const struct ion_guest_end *e,
 	o->max_depth = ion_read(&h->max_depth);
 	drained = ion_read(&h->drained_id);
 	ion_rmb(); /* Pairs with the barrier in ion_host_ready(). */
+	/* Pairs with the release in ion_host_set_state(), as above. */
 	return ion_load_acquire(&h->state) == ION_HOST_READY &&
 	       ion_read(&h->generation) == o->generation &&
 	       drained == e->reset_id;
@@ -191,6 +192,7 @@ static inline void ion_guest_ack(struct ion_guest_end *e,
  */
 static inline bool ion_guest_lost(const struct ion_guest_end *e)
 {
+	/* Pairs with the release in ion_host_set_state(). */
 	__u32 state = ion_load_acquire(&e->theirs->state);
 
 	return (state != ION_HOST_READY && state != ION_HOST_LIVE) ||
