@@ -288,8 +288,16 @@ static unsigned int nxblk_watch_budget(struct nxblk_spin *s)
 
 static void nxblk_watch_for(struct nxblk_queue *q, unsigned int budget)
 {
-	u64 start = ktime_get_ns(), now = start;
+	u64 start, now;
 
+	/*
+	 * Who is preempted here leaves the doorbell disarmed, and nobody looks until it
+	 * runs again. All of it is done with interrupts off as well, or takes as long
+	 * as the budget; and it ends when somebody else is to run.
+	 */
+	preempt_disable();
+	start = ktime_get_ns();
+	now = start;
 	while (llist_empty(&q->done) && now - start < budget && !need_resched()) {
 		ion_channel_try_receive(q->ch, nxblk_answer);
 		cpu_relax();
@@ -301,6 +309,7 @@ static void nxblk_watch_for(struct nxblk_queue *q, unsigned int budget)
 		nxblk_watch_hit(q, now - start);
 	/* Arms the doorbell that watching disarmed. */
 	ion_channel_receive(q->ch, nxblk_answer);
+	preempt_enable();
 }
 
 /**
@@ -308,14 +317,16 @@ static void nxblk_watch_for(struct nxblk_queue *q, unsigned int budget)
  * @q: queue
  *
  * Context: as queue_rq. Requests may be completed here, and what that submits
- * comes back: the bit keeps it from watching in turn.
+ * comes back: the bit keeps it from watching in turn. Where locks sleep nobody
+ * watches, since that is done without being preempted.
  */
 void nxblk_watch(struct nxblk_queue *q)
 {
 	struct nxblk_spin *s = &q->spin;
 	unsigned int budget;
 
-	if (atomic_read(&q->ch->unanswered) > NXBLK_WATCH_IN_FLIGHT ||
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) ||
+	    atomic_read(&q->ch->unanswered) > NXBLK_WATCH_IN_FLIGHT ||
 	    !in_task() || irqs_disabled() || test_and_set_bit_lock(0, &s->busy))
 		return;
 	budget = nxblk_watch_budget(s);
