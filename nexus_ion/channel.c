@@ -491,8 +491,8 @@ static bool ion_channel_wait_drained(struct ion_channel *ch)
 			return true;
 		limit_ms = ion_window_host_alive(w) ? ION_CLOSE_MS :
 						      ION_CLOSE_SILENT_MS;
-		if (time_after(jiffies, ch->closing_since +
-						msecs_to_jiffies(limit_ms)))
+		if (time_after(jiffies,
+			       ch->closing_since + msecs_to_jiffies(limit_ms)))
 			return false;
 	}
 }
