@@ -11,16 +11,28 @@
 #include "nxblk.h"
 #include "trace.h"
 
-/* An operation that the host negotiated and refuses all the same: stop asking. */
-static blk_status_t nxblk_unsupported(struct nxblk_slot *slot)
+/*
+ * An operation that the host negotiated and refuses all the same: stop asking. Who
+ * splits a bio meanwhile sees the limit as it was or as it is, as with other drivers.
+ */
+static void nxblk_stop_asking(const struct nxblk_slot *slot)
 {
 	switch (slot->op) {
 	case NXBLK_OP_DISCARD:
 		blk_queue_disable_discard(slot->rq->q);
-		return BLK_STS_NOTSUPP;
+		break;
 	case NXBLK_OP_WRITE_ZEROES:
 		/* The block layer writes zeroes itself then. */
 		blk_queue_disable_write_zeroes(slot->rq->q);
+		break;
+	}
+}
+
+static blk_status_t nxblk_unsupported(const struct nxblk_slot *slot)
+{
+	switch (slot->op) {
+	case NXBLK_OP_DISCARD:
+	case NXBLK_OP_WRITE_ZEROES:
 		return BLK_STS_NOTSUPP;
 	default:
 		return BLK_STS_IOERR;
@@ -34,7 +46,7 @@ static blk_status_t nxblk_unsupported(struct nxblk_slot *slot)
  * success. PERM and RO become TARGET, as a write to protected media does
  * elsewhere: it is final, another path or try would not help.
  */
-static blk_status_t nxblk_status(struct nxblk_slot *slot,
+static blk_status_t nxblk_status(const struct nxblk_slot *slot,
 				 const struct nxblk_resp *resp)
 {
 	if (resp->status == NXBLK_S_OK)
@@ -72,7 +84,7 @@ static u32 nxblk_answer_late(struct nxblk_queue *q, struct nxblk_slot *slot)
 
 	if (!nxblk_queue_release(q, slot, NXBLK_SLOT_QUARANTINE))
 		return ION_REASON_RSP_UNMATCHED;
-	q->late++;
+	ion_count(q->late, 1);
 	if (atomic_dec_and_test(&d->quarantined))
 		nxblk_disk_kick(d);
 	return ION_REASON_NONE;
@@ -81,11 +93,12 @@ static u32 nxblk_answer_late(struct nxblk_queue *q, struct nxblk_slot *slot)
 static void nxblk_accept(struct nxblk_queue *q, struct nxblk_slot *slot,
 			 const struct nxblk_resp *resp)
 {
-	slot->status = nxblk_status(slot, resp);
 	trace_nxblk_answer(q->disk->index, q->index, resp,
 			   ktime_get_ns() - slot->issued);
 	if (unlikely(slot->status))
 		nxblk_complain(q, slot, resp);
+	if (unlikely(slot->status == BLK_STS_NOTSUPP))
+		nxblk_stop_asking(slot);
 	if (unlikely(!slot->rq)) {
 		nxblk_info_answer(q, slot);
 		return;
@@ -116,7 +129,7 @@ u32 nxblk_answer(struct ion_channel *ch, const void *data)
 	int state;
 
 	if (resp->generation != READ_ONCE(q->generation)) {
-		q->stale++;
+		ion_count(q->stale, 1);
 		return ION_REASON_NONE;
 	}
 	if (resp->tag >= q->depth)
@@ -134,6 +147,8 @@ u32 nxblk_answer(struct ion_channel *ch, const void *data)
 		WRITE_ONCE(d->last_answer, jiffies);
 	if (unlikely(test_bit(0, &d->silent)))
 		clear_bit(0, &d->silent);
+	/* First: whoever sees ANSWERED may use it, as nxblk_info_step() does. */
+	slot->status = nxblk_status(slot, resp);
 	/* Another CPU may just be ending it early. */
 	if (atomic_cmpxchg(&slot->state, NXBLK_SLOT_IN_FLIGHT,
 			   NXBLK_SLOT_ANSWERED) == NXBLK_SLOT_IN_FLIGHT)
@@ -161,7 +176,7 @@ static void nxblk_finish(struct nxblk_queue *q, struct nxblk_slot *slot,
 	fed = nxblk_pool_fed(&q->pool);
 	/*
 	 * Idle before the request ends: a flush may borrow its tag at once.
-	 * Pairs with the read in nxblk_prepare().
+	 * Pairs with the acquire in nxblk_prepare().
 	 */
 	atomic_set_release(&slot->state, NXBLK_SLOT_IDLE);
 	/*
@@ -238,7 +253,7 @@ static void nxblk_watch_hit(struct nxblk_queue *q, u64 took)
 	unsigned int want =
 		clamp_t(u64, 2 * took, NXBLK_WATCH_MIN, NXBLK_WATCH_MAX);
 
-	q->spin_hits++;
+	ion_count(q->spin_hits, 1);
 	s->misses = 0;
 	s->pause = NXBLK_WATCH_PAUSE_MIN;
 	/* Up at once, down slowly. */
@@ -249,7 +264,7 @@ static void nxblk_watch_miss(struct nxblk_queue *q)
 {
 	struct nxblk_spin *s = &q->spin;
 
-	q->spin_misses++;
+	ion_count(q->spin_misses, 1);
 	if (++s->misses < NXBLK_WATCH_MISSES)
 		return;
 	/* As many tries next time, since the host may have to be woken first. */
@@ -273,8 +288,16 @@ static unsigned int nxblk_watch_budget(struct nxblk_spin *s)
 
 static void nxblk_watch_for(struct nxblk_queue *q, unsigned int budget)
 {
-	u64 start = ktime_get_ns(), now = start;
+	u64 start, now;
 
+	/*
+	 * Who is preempted here leaves the doorbell disarmed, and nobody looks until it
+	 * runs again. All of it is done with interrupts off as well, or takes as long
+	 * as the budget; and it ends when somebody else is to run.
+	 */
+	preempt_disable();
+	start = ktime_get_ns();
+	now = start;
 	while (llist_empty(&q->done) && now - start < budget && !need_resched()) {
 		ion_channel_try_receive(q->ch, nxblk_answer);
 		cpu_relax();
@@ -286,6 +309,7 @@ static void nxblk_watch_for(struct nxblk_queue *q, unsigned int budget)
 		nxblk_watch_hit(q, now - start);
 	/* Arms the doorbell that watching disarmed. */
 	ion_channel_receive(q->ch, nxblk_answer);
+	preempt_enable();
 }
 
 /**
@@ -293,14 +317,16 @@ static void nxblk_watch_for(struct nxblk_queue *q, unsigned int budget)
  * @q: queue
  *
  * Context: as queue_rq. Requests may be completed here, and what that submits
- * comes back: the bit keeps it from watching in turn.
+ * comes back: the bit keeps it from watching in turn. Where locks sleep nobody
+ * watches, since that is done without being preempted.
  */
 void nxblk_watch(struct nxblk_queue *q)
 {
 	struct nxblk_spin *s = &q->spin;
 	unsigned int budget;
 
-	if (atomic_read(&q->ch->unanswered) > NXBLK_WATCH_IN_FLIGHT ||
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) ||
+	    atomic_read(&q->ch->unanswered) > NXBLK_WATCH_IN_FLIGHT ||
 	    !in_task() || irqs_disabled() || test_and_set_bit_lock(0, &s->busy))
 		return;
 	budget = nxblk_watch_budget(s);

@@ -219,7 +219,8 @@ void nxblk_pool_segs(const struct nxblk_pool *p, const struct nxblk_slot *slot,
 
 static bool nxblk_copy_by_words;
 
-static void nxblk_copy_words(u64 *to, const u64 *from, size_t len)
+/* What is written may be changing, by whoever mapped it: any mixture will do. */
+static void __no_kcsan nxblk_copy_words(u64 *to, const u64 *from, size_t len)
 {
 	for (; len >= 64; len -= 64, to += 8, from += 8) {
 		u64 a = from[0], b = from[1], c = from[2], d = from[3];
@@ -244,7 +245,7 @@ static void nxblk_copy(void *to, const void *from, size_t len)
 	    !(((unsigned long)to | (unsigned long)from) % 8 | len % 64))
 		nxblk_copy_words(to, from, len);
 	else
-		memcpy(to, from, len);
+		data_race(memcpy(to, from, len));
 }
 
 /* The least of some rounds, since any may be interrupted. */

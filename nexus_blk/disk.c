@@ -53,7 +53,7 @@ void nxblk_disk_set_state(struct nxblk_disk *d, enum nxblk_state state,
 			  nxblk_state_name(state), reason);
 	if ((d->state == NXBLK_LIVE) != (state == NXBLK_LIVE))
 		nxblk_outage_clock(d, state == NXBLK_LIVE);
-	d->state = state;
+	WRITE_ONCE(d->state, state);
 	strscpy(d->reason, reason, sizeof(d->reason));
 	trace_nxblk_state(d->index, nxblk_state_name(state), reason);
 }
@@ -236,6 +236,15 @@ static void nxblk_disk_close(struct nxblk_disk *d)
 	unsigned int i, leaked = 0;
 	int ret;
 
+	/*
+	 * A host that drains none holds this for as long as with one channel.
+	 *
+	 * A dispatch may still be running whose last request has ended, and which
+	 * del_gendisk() did not wait for. The block layer calls it under
+	 * rcu_read_lock(): the grace period in here is what ends it.
+	 */
+	for (i = d->nr_queues; i-- > 0;)
+		ion_channel_close_begin(d->queues[i].ch);
 	for (i = d->nr_queues; i-- > 0;) {
 		ret = ion_channel_close(d->queues[i].ch);
 		if (ret)

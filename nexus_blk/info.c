@@ -50,13 +50,13 @@ static void nxblk_info_issue(struct nxblk_disk *d)
 		},
 	};
 
-	slot->rq = NULL;
+	WRITE_ONCE(slot->rq, NULL);
 	slot->op = NXBLK_OP_INFO;
 	slot->fua = false;
 	slot->nr_runs = 0;
 	slot->bytes = sizeof(struct nxblk_config);
 	slot->cookie += NXBLK_MAX_DEPTH;
-	slot->issued = ktime_get_ns();
+	WRITE_ONCE(slot->issued, ktime_get_ns());
 	req.cookie = slot->cookie;
 	trace_nxblk_issue(d->index, q->index, &req);
 
@@ -177,6 +177,10 @@ static bool nxblk_info_consume(struct nxblk_disk *d, struct nxblk_slot *slot)
 	struct nxblk_config cfg;
 
 	memcpy(&cfg, pool->base + nxblk_pool_bytes(pool), sizeof(cfg));
+	/*
+	 * For nxblk_answer() on another CPU: what is answered without a question finds
+	 * nothing here. The next question is asked under the lock that is held.
+	 */
 	atomic_set_release(&slot->state, NXBLK_SLOT_IDLE);
 	if (!slot->status)
 		return nxblk_info_apply(d, &cfg);
@@ -208,6 +212,7 @@ static void nxblk_info_step(struct nxblk_disk *d)
 	if (d->removing && !d->disk)
 		return;
 	slot = nxblk_info_slot(q);
+	/* Pairs with the exchange in nxblk_answer(): the status is there. */
 	switch (atomic_read_acquire(&slot->state)) {
 	case NXBLK_SLOT_ANSWERED:
 		if (!nxblk_info_consume(d, slot))

@@ -86,7 +86,7 @@ struct memvalve {
 	struct memvalve_queue queues[MEMVALVE_QUEUES_MAX];
 };
 
-/* Set before the first, cleared after the last use by a parameter. */
+/* Set before the first, cleared after the last use by a parameter; with the lock. */
 static struct memvalve *memvalve;
 static DEFINE_MUTEX(memvalve_lock);
 
@@ -102,16 +102,14 @@ static void memvalve_wake(struct memvalve *mv)
 	wake_up(&mv->wait);
 }
 
-/* Parameters that change a running valve. */
-static void memvalve_reconfigure(void)
+/* What the parameters say, now that one has changed or the valve runs. */
+static void memvalve_reconfigure(struct memvalve *mv)
 {
-	mutex_lock(&memvalve_lock);
-	if (memvalve) {
-		WRITE_ONCE(memvalve->capacity, (u64)loopback_mb << 11);
-		WRITE_ONCE(memvalve->read_only, loopback_ro);
-		memvalve_wake(memvalve);
-	}
-	mutex_unlock(&memvalve_lock);
+	if (!mv)
+		return;
+	WRITE_ONCE(mv->capacity, (u64)loopback_mb << 11);
+	WRITE_ONCE(mv->read_only, loopback_ro);
+	memvalve_wake(mv);
 }
 
 static int memvalve_set_mb(const char *val, const struct kernel_param *kp)
@@ -123,8 +121,10 @@ static int memvalve_set_mb(const char *val, const struct kernel_param *kp)
 		       MEMVALVE_MB_MAX);
 		return -EINVAL;
 	}
-	loopback_mb = mb;
-	memvalve_reconfigure();
+	mutex_lock(&memvalve_lock);
+	WRITE_ONCE(loopback_mb, mb);
+	memvalve_reconfigure(memvalve);
+	mutex_unlock(&memvalve_lock);
 	return 0;
 }
 
@@ -165,8 +165,10 @@ static int memvalve_set_ro(const char *val, const struct kernel_param *kp)
 		pr_err("loopback_ro=%s: must be 0 or 1\n", val);
 		return -EINVAL;
 	}
-	loopback_ro = ro;
-	memvalve_reconfigure();
+	mutex_lock(&memvalve_lock);
+	WRITE_ONCE(loopback_ro, ro);
+	memvalve_reconfigure(memvalve);
+	mutex_unlock(&memvalve_lock);
 	return 0;
 }
 
@@ -438,7 +440,12 @@ static void memvalve_publish_config(struct memvalve *mv)
 	mv->config.sequence += 2;
 
 	ion_write(&page->sequence, mv->config.sequence - 1);
-	ion_wmb(); /* Odd before the rest; who reads it is only given a hint. */
+	/*
+	 * Odd before the rest, and even after it, for a guest that reads all of the
+	 * page. Ours reads the sequence alone, which pairs with neither: it is a hint,
+	 * and INFO tells.
+	 */
+	ion_wmb();
 	memcpy((u8 *)page + sizeof(page->sequence),
 	       (u8 *)&mv->config + sizeof(page->sequence),
 	       sizeof(*page) - sizeof(page->sequence));
@@ -524,8 +531,8 @@ static void memvalve_init_config(struct memvalve *mv)
 	c->discard_granularity = 4096;
 	get_random_bytes(c->uuid, sizeof(c->uuid));
 	strscpy(c->serial, "loopback", sizeof(c->serial));
-	mv->capacity = (u64)loopback_mb << 11;
-	mv->read_only = loopback_ro;
+	mv->capacity = (u64)READ_ONCE(loopback_mb) << 11;
+	mv->read_only = READ_ONCE(loopback_ro);
 }
 
 static void memvalve_spec(struct ion_channel_spec *spec, unsigned int queue)
@@ -599,10 +606,12 @@ static void memvalve_destroy(struct memvalve *mv)
 	kvfree(mv);
 }
 
+/* A parameter may have been set while there was none to tell. */
 static void memvalve_expose(struct memvalve *mv)
 {
 	mutex_lock(&memvalve_lock);
 	memvalve = mv;
+	memvalve_reconfigure(mv);
 	mutex_unlock(&memvalve_lock);
 }
 
@@ -627,7 +636,7 @@ int nxblk_memvalve_start(void)
 		goto destroy;
 	}
 	pr_warn("IN-MEMORY DISK of %u MiB: its contents are lost when this module is unloaded\n",
-		loopback_mb);
+		READ_ONCE(loopback_mb));
 	ret = ion_loopback_start(mv->lb);
 	if (ret)
 		goto stop_thread;

@@ -285,7 +285,7 @@ enum nxblk_state {
  * @quarantined: slots in NXBLK_SLOT_QUARANTINE
  * @work: moves the disk along: INFO, and what follows from it
  * @add_work: makes the disk known, which reads from it
- * @outage_work: ends what has been pending for too long
+ * @outage_work: ends what has been pending for too long; drains what was ended
  * @reap_work: ends a removal that makes no progress
  * @nr_queues: of @queues
  * @queues: one a channel
@@ -301,7 +301,7 @@ struct nxblk_disk {
 
 	struct mutex lock;
 	enum nxblk_state state;
-	char reason[64];
+	char reason[NXBLK_FAULT_ROOM];
 	bool quiesced;
 	bool removing;
 	unsigned long removing_since;
@@ -387,6 +387,7 @@ unsigned int nxblk_queue_end_all(struct nxblk_queue *q, blk_status_t status,
 				 bool removal);
 unsigned int nxblk_queue_closed(struct nxblk_queue *q, bool drained);
 unsigned int nxblk_queue_in_flight(const struct nxblk_queue *q);
+bool nxblk_queue_in_quarantine(const struct nxblk_queue *q);
 u64 nxblk_queue_oldest(struct nxblk_queue *q);
 bool nxblk_queue_release(struct nxblk_queue *q, struct nxblk_slot *slot,
 			 enum nxblk_slot_state from);

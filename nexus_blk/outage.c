@@ -34,6 +34,15 @@
  * meanwhile: others' reads may go on for ever.
  */
 #define NXBLK_REAP_MOST (180 * HZ)
+/*
+ * Nor do all of them together, be each answered in time: a host that gives one answer
+ * a second would hold a removal for days. What is dirty here is a part of the memory
+ * at most, and several GiB are written in that time by a disk that is hardly one.
+ */
+#define NXBLK_REAP_LIMIT (1800 * HZ)
+
+/* For an answer to what was ended here, before it is drained instead. */
+#define NXBLK_SETTLE_PATIENCE (5 * HZ)
 
 /* An idle disk that was in service for so long was well. */
 #define NXBLK_LIVE_LONG (5 * HZ)
@@ -93,6 +102,22 @@ static void nxblk_outage_drain(struct nxblk_disk *d)
 			ion_channel_fault(d->queues[i].ch, ION_REASON_UNANSWERED);
 }
 
+/*
+ * What was ended early, on channels that are up, is yet to be answered, and nothing
+ * is asked of the host before it is. Should it have lost them, only a drain ends it.
+ * Channels that are down are drained before they come up.
+ */
+static void nxblk_outage_settle(struct nxblk_disk *d)
+{
+	unsigned int i;
+
+	if (!d->fail || d->state == NXBLK_DEAD)
+		return;
+	for (i = 0; i < d->nr_queues; i++)
+		if (d->queues[i].up && nxblk_queue_in_quarantine(&d->queues[i]))
+			ion_channel_fault(d->queues[i].ch, ION_REASON_UNANSWERED);
+}
+
 /**
  * nxblk_outage_held - zero-copy requests that wait although the disk fails
  * @d: disk
@@ -145,6 +170,7 @@ void nxblk_outage_fail(struct nxblk_disk *d, enum nxblk_state state,
 		return;
 	nxblk_outage_end_all(d, status);
 	nxblk_disk_resume(d);
+	mod_delayed_work(nxblk_wq, &d->outage_work, NXBLK_SETTLE_PATIENCE);
 	d->want_info = true;
 	nxblk_disk_kick(d);
 }
@@ -198,7 +224,7 @@ void nxblk_outage_begin(struct nxblk_disk *d)
 }
 
 /**
- * nxblk_outage_work - has the outage lasted too long
+ * nxblk_outage_work - has the outage, or what it left behind, lasted too long
  * @work: nxblk_disk.outage_work
  */
 void nxblk_outage_work(struct work_struct *work)
@@ -207,6 +233,7 @@ void nxblk_outage_work(struct work_struct *work)
 					    struct nxblk_disk, outage_work);
 
 	mutex_lock(&d->lock);
+	nxblk_outage_settle(d);
 	nxblk_outage_check(d);
 	mutex_unlock(&d->lock);
 }
@@ -217,7 +244,8 @@ static bool nxblk_outage_overdue(const struct nxblk_disk *d,
 {
 	u64 limit = (u64)READ_ONCE(d->outage) * NSEC_PER_SEC;
 
-	return READ_ONCE(d->fail) && ktime_get_ns() - slot->issued >= limit;
+	return READ_ONCE(d->fail) &&
+	       ktime_get_ns() - READ_ONCE(slot->issued) >= limit;
 }
 
 /**
@@ -226,24 +254,35 @@ static bool nxblk_outage_overdue(const struct nxblk_disk *d,
  *
  * Never ends it, since the host may still execute it: the outage clock does.
  *
- * Return: BLK_EH_DONE when it has been answered meanwhile, or else
+ * Nothing keeps it in its tag meanwhile: a drain may put it back in the requeue
+ * list, and with a scheduler that takes the tag away. Its timer begins anew when it
+ * is issued.
+ *
+ * Return: BLK_EH_DONE when it has been answered or drained meanwhile, or else
  * BLK_EH_RESET_TIMER.
  */
 enum blk_eh_timer_return nxblk_outage_timeout(struct request *rq)
 {
 	struct nxblk_queue *q = rq->mq_hctx->driver_data;
-	struct nxblk_slot *slot = &q->slots[rq->tag];
 	struct nxblk_disk *d = q->disk;
+	int tag = READ_ONCE(rq->tag);
+	struct nxblk_slot *slot;
 
+	if (tag < 0)
+		return BLK_EH_DONE;
+	slot = &q->slots[tag];
 	/* A doorbell may have been lost. */
 	nxblk_event(q->ch);
-	if (atomic_read(&slot->state) != NXBLK_SLOT_IN_FLIGHT || slot->rq != rq)
+	if (atomic_read(&slot->state) != NXBLK_SLOT_IN_FLIGHT ||
+	    READ_ONCE(slot->rq) != rq)
 		return BLK_EH_DONE;
 	if (!test_and_set_bit(0, &d->silent))
 		nxblk_log(warn, d,
 			  "%s: channel=%u generation=%u tag=%d: no answer for %llu ms, waiting\n",
-			  nxblk_disk_name(d), q->index, q->generation, rq->tag,
-			  div_u64(ktime_get_ns() - slot->issued, NSEC_PER_MSEC));
+			  nxblk_disk_name(d), q->index,
+			  READ_ONCE(q->generation), tag,
+			  div_u64(ktime_get_ns() - READ_ONCE(slot->issued),
+				  NSEC_PER_MSEC));
 	if (nxblk_outage_overdue(d, slot) && ion_channel_is_up(q->ch))
 		ion_channel_fault(q->ch, ION_REASON_UNANSWERED);
 	queue_delayed_work(nxblk_wq, &d->outage_work, 0);
@@ -257,6 +296,8 @@ static bool nxblk_outage_stuck(struct nxblk_disk *d)
 	u64 oldest = 0;
 	unsigned int i;
 
+	if (time_after(jiffies, d->removing_since + NXBLK_REAP_LIMIT))
+		return true;
 	if (nxblk_disk_served(d))
 		patience = NXBLK_REAP_PATIENCE_ALIVE;
 	for (i = 0; i < d->nr_queues; i++)

@@ -106,10 +106,12 @@ static blk_status_t nxblk_prepare(struct nxblk_queue *q, struct request *rq,
 	/* bio_check_ro() only warns. */
 	if (nxblk_op_writes(req->op) && READ_ONCE(d->read_only))
 		return BLK_STS_TARGET;
-	if (WARN_ON_ONCE(atomic_read(&slot->state) != NXBLK_SLOT_IDLE))
+	/* Pairs with the releases in nxblk_finish() and nxblk_queue_release(). */
+	if (WARN_ON_ONCE(atomic_read_acquire(&slot->state) != NXBLK_SLOT_IDLE))
 		return BLK_STS_IOERR;
 
-	slot->rq = rq;
+	/* See nxblk_outage_timeout(), also for when it is issued. */
+	WRITE_ONCE(slot->rq, rq);
 	slot->op = req->op;
 	slot->fua = req->flags & NXBLK_REQ_FUA;
 	slot->bytes = nxblk_buffer_bytes(req);
@@ -157,15 +159,16 @@ static int nxblk_issue(struct nxblk_queue *q, struct request *rq,
 {
 	struct nxblk_slot *slot = &q->slots[req->tag];
 	bool misfit = slot->misfit;
+	u64 now = ktime_get_ns();
 	int ret;
 
 	req->cap_slot = q->ch->entry.cap_slot;
-	req->generation = q->generation;
+	req->generation = READ_ONCE(q->generation);
 	/* Starts at the tag: no two tags ever share a cookie. */
 	slot->cookie += NXBLK_MAX_DEPTH;
 	req->cookie = slot->cookie;
-	slot->issued = ktime_get_ns();
-	slot->since = nxblk_first_issue(rq, slot->issued);
+	WRITE_ONCE(slot->issued, now);
+	WRITE_ONCE(slot->since, nxblk_first_issue(rq, now));
 	blk_mq_start_request(rq);
 	trace_nxblk_issue(q->disk->index, q->index, req);
 
@@ -220,8 +223,11 @@ static void nxblk_queue_rqs(struct rq_list *rqlist)
 		if (q && q != next)
 			nxblk_commit(q);
 		q = next;
-		/* Left to us here: without it no timeout finds the request. */
-		rq->mq_hctx->tags->rqs[rq->tag] = rq;
+		/*
+		 * Left to us here: without it no timeout finds the request. Who looks
+		 * for one meanwhile is ready for either, as in the block layer's own.
+		 */
+		data_race(rq->mq_hctx->tags->rqs[rq->tag] = rq);
 		if (nxblk_prepare(q, rq, &req))
 			rq_list_add_tail(&left, rq);
 		else if (nxblk_issue(q, rq, &req))
@@ -264,7 +270,10 @@ bool nxblk_queue_release(struct nxblk_queue *q, struct nxblk_slot *slot,
 	if (atomic_cmpxchg(&slot->state, from, NXBLK_SLOT_ANSWERED) != from)
 		return false;
 	nxblk_pool_give(&q->pool, slot);
-	/* Chunks before state: the next issue takes chunks into the same slot. */
+	/*
+	 * Chunks before state: the next issue takes chunks into the same slot.
+	 * Pairs with the acquire in nxblk_prepare().
+	 */
 	atomic_set_release(&slot->state, NXBLK_SLOT_IDLE);
 	if (from == NXBLK_SLOT_QUARANTINE)
 		nxblk_zero_copy_unpin(slot);
@@ -383,6 +392,22 @@ unsigned int nxblk_queue_in_flight(const struct nxblk_queue *q)
 		if (atomic_read(&q->slots[tag].state) == NXBLK_SLOT_IN_FLIGHT)
 			n++;
 	return n;
+}
+
+/**
+ * nxblk_queue_in_quarantine - is the host yet to have done with ended requests
+ * @q: queue
+ *
+ * Return: whether there are any.
+ */
+bool nxblk_queue_in_quarantine(const struct nxblk_queue *q)
+{
+	unsigned int tag;
+
+	for (tag = 0; tag + 1 < q->depth; tag++)
+		if (atomic_read(&q->slots[tag].state) == NXBLK_SLOT_QUARANTINE)
+			return true;
+	return false;
 }
 
 /**

@@ -24,7 +24,9 @@ static ssize_t serial_show(struct device *dev, struct device_attribute *attr,
 	char serial[sizeof(d->cfg.serial) + 1] = {};
 	char *c;
 
+	mutex_lock(&d->lock);
 	memcpy(serial, d->cfg.serial, sizeof(d->cfg.serial));
+	mutex_unlock(&d->lock);
 	for (c = serial; *c; c++)
 		if (!isascii(*c) || !isprint(*c))
 			*c = '?';
@@ -35,7 +37,13 @@ static DEVICE_ATTR_RO(serial);
 static ssize_t uuid_show(struct device *dev, struct device_attribute *attr,
 			 char *buf)
 {
-	return sysfs_emit(buf, "%pUb\n", nxblk_dev_disk(dev)->cfg.uuid);
+	struct nxblk_disk *d = nxblk_dev_disk(dev);
+	ssize_t n;
+
+	mutex_lock(&d->lock);
+	n = sysfs_emit(buf, "%pUb\n", d->cfg.uuid);
+	mutex_unlock(&d->lock);
+	return n;
 }
 static DEVICE_ATTR_RO(uuid);
 
@@ -202,7 +210,7 @@ NXBLK_COUNTER(spin_misses, READ_ONCE(q->spin_misses));
 NXBLK_COUNTER(latches, READ_ONCE(q->ch->stats.latches));
 NXBLK_COUNTER(resets, READ_ONCE(q->ch->stats.resets));
 NXBLK_COUNTER(doorbells, READ_ONCE(q->ch->stats.doorbells));
-NXBLK_COUNTER(interrupts, READ_ONCE(q->ch->stats.interrupts));
+NXBLK_COUNTER(interrupts, atomic64_read(&q->ch->stats.interrupts));
 NXBLK_COUNTER(rescued, READ_ONCE(q->ch->stats.rescued));
 
 static struct attribute *nxblk_nexus_attrs[] = {

@@ -11,6 +11,7 @@
 #include <linux/tracepoint.h>
 
 #include <nexus/nxblk_abi.h>
+#include <nexus/nxblk_validate.h>
 
 #ifndef NEXUS_BLK_TRACE_NAMES
 #define NEXUS_BLK_TRACE_NAMES
@@ -93,7 +94,7 @@ TRACE_EVENT(nxblk_state,
 	TP_STRUCT__entry(
 		__field(int, disk)
 		__array(char, state, 12)
-		__array(char, reason, 64)
+		__array(char, reason, NXBLK_FAULT_ROOM)
 	),
 	TP_fast_assign(
 		__entry->disk = disk;

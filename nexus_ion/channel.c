@@ -11,7 +11,7 @@
  *   RESETTING, LOST --the driver refuses the offer--> REFUSED --other offer--> UP
  *   REFUSED --the host knows nothing of our reset--> RESETTING
  *   UP --the host does not take the acknowledgement--> RESETTING
- *   any --close--> CLOSED
+ *   any --close--> CLOSED, where ->ops stay set until the host has drained
  *
  * Invariants: messages pass only in UP. UP is left under both ring locks, so
  * that once ->down() is called no send or receive is running. UP is entered only
@@ -33,6 +33,8 @@
 /* What we stored may have been overwritten before the host saw it. */
 #define ION_RESET_AGAIN_MS 1000
 #define ION_ACK_SEEN_MS 5000
+/* A doorbell that has not come for so long is lost. */
+#define ION_RESCUE_MS 100
 #define ION_CLOSE_MS 2000
 #define ION_CLOSE_SILENT_MS 100
 #define ION_CLOSE_LOOK_MS 20
@@ -112,7 +114,7 @@ static void ion_channel_ring(struct ion_channel *ch)
 	unsigned long flags;
 
 	spin_lock_irqsave(&ch->prod_lock, flags);
-	ch->stats.doorbells++;
+	ion_count(ch->stats.doorbells, 1);
 	spin_unlock_irqrestore(&ch->prod_lock, flags);
 	w->ops->ring(w, ch->entry.host_peer, ch->entry.host_vector);
 }
@@ -132,7 +134,7 @@ static void ion_channel_set_state(struct ion_channel *ch,
 
 static void ion_channel_reset(struct ion_channel *ch)
 {
-	ch->stats.resets++;
+	ion_count(ch->stats.resets, 1);
 	ion_channel_set_state(ch, ION_CH_RESETTING);
 	/* Zero is the id of memory that nobody has reset. */
 	ion_guest_reset(&ch->end, get_random_u64() | 1);
@@ -162,7 +164,8 @@ static void ion_channel_acknowledge(struct ion_channel *ch,
 	ion_guest_ack(&ch->end, o, t);
 	atomic_set(&ch->unanswered, 0);
 	ch->waiting = false;
-	ch->latch = ION_REASON_NONE;
+	WRITE_ONCE(ch->unfinished, false);
+	WRITE_ONCE(ch->latch, ION_REASON_NONE);
 	WRITE_ONCE(ch->state, ION_CH_UP);
 	spin_unlock(&ch->prod_lock);
 	spin_unlock_irqrestore(&ch->cons_lock, flags);
@@ -218,7 +221,7 @@ static void ion_channel_latched(struct ion_channel *ch)
 {
 	u32 reason = READ_ONCE(ch->latch);
 
-	ch->stats.latches++;
+	ion_count(ch->stats.latches, 1);
 	ch_log(err, ch, "latched reason=%s\n", ion_reason_name(reason));
 	ion_guest_set_state(&ch->end, ION_GUEST_LATCHED, reason);
 	ion_channel_ring(ch);
@@ -228,6 +231,7 @@ static void ion_channel_latched(struct ion_channel *ch)
 /* The host no longer serves our generation: why, and what is next? */
 static void ion_channel_lost(struct ion_channel *ch)
 {
+	/* Pairs with the release in ion_host_set_state(). */
 	u32 state = ion_load_acquire(&ch->end.theirs->state);
 	u32 reason = ion_read(&ch->end.theirs->reason);
 
@@ -243,8 +247,9 @@ static void ion_channel_lost(struct ion_channel *ch)
 }
 
 /*
- * An answer that lies in the ring for two looks although its doorbell should
- * have been rung: ivshmem drops doorbells that come before the vector is set up.
+ * An answer that lies in the ring for two looks and a while although its doorbell
+ * should have been rung: ivshmem drops doorbells that come before the vector is set
+ * up. Looks may follow at once upon each other, when the host rings for something else.
  */
 static void ion_channel_safety_poll(struct ion_channel *ch)
 {
@@ -252,6 +257,11 @@ static void ion_channel_safety_poll(struct ion_channel *ch)
 	u32 at = READ_ONCE(rsp->cons);
 	u64 before;
 
+	if (READ_ONCE(ch->unfinished)) {
+		WRITE_ONCE(ch->unfinished, false);
+		ch->ops->event(ch);
+		return;
+	}
 	if (ion_read(rsp->shared_prod) == at) {
 		ch->waiting = false;
 		return;
@@ -259,14 +269,18 @@ static void ion_channel_safety_poll(struct ion_channel *ch)
 	if (!ch->waiting || ch->waiting_at != at) {
 		ch->waiting = true;
 		ch->waiting_at = at;
+		ch->waiting_since = jiffies;
 		return;
 	}
+	if (time_before(jiffies,
+			ch->waiting_since + msecs_to_jiffies(ION_RESCUE_MS)))
+		return;
 	before = READ_ONCE(ch->stats.received);
 	ch->ops->event(ch);
 	if (!ch->stats.rescued && READ_ONCE(ch->stats.received) != before)
 		ch_log(warn, ch,
 		       "doorbells get lost, answers come by the safety poll\n");
-	ch->stats.rescued += READ_ONCE(ch->stats.received) - before;
+	ion_count(ch->stats.rescued, READ_ONCE(ch->stats.received) - before);
 	ch->waiting = false;
 }
 
@@ -286,6 +300,7 @@ static void ion_channel_check_config(struct ion_channel *ch)
 /* The host still waits for what we stored when we came up. */
 static bool ion_channel_is_unseen(const struct ion_channel *ch)
 {
+	/* Pairs with the release in ion_host_set_state(). */
 	return ion_load_acquire(&ch->end.theirs->state) == ION_HOST_READY &&
 	       time_after(jiffies,
 			  ch->up_since + msecs_to_jiffies(ION_ACK_SEEN_MS));
@@ -322,7 +337,10 @@ static void ion_channel_step_lost(struct ion_channel *ch)
 	ion_channel_try_up(ch);
 	if (ch->state != ION_CH_LOST)
 		return;
-	/* A host that latched, or that does not know our reset, needs a new one. */
+	/*
+	 * A host that latched, or that does not know our reset, needs a new one.
+	 * Pairs with the release in ion_host_set_state().
+	 */
 	switch (ion_load_acquire(&host->state)) {
 	case ION_HOST_READY:
 	case ION_HOST_LIVE:
@@ -354,6 +372,7 @@ static void ion_channel_step_refused(struct ion_channel *ch)
 	ion_channel_try_up(ch);
 	if (ch->state != ION_CH_REFUSED || time_before(jiffies, ch->retry_at))
 		return;
+	/* Pairs with the release in ion_host_set_state(): the id is the offer's. */
 	switch (ion_load_acquire(&host->state)) {
 	case ION_HOST_READY:
 		if (ion_read(&host->drained_id) == ch->end.reset_id)
@@ -416,7 +435,7 @@ bool ion_channel_step(struct ion_channel *ch)
  */
 void ion_channel_interrupt(struct ion_channel *ch)
 {
-	ch->stats.interrupts++;
+	atomic64_inc(&ch->stats.interrupts);
 	if (!ion_channel_is_up(ch) || ion_guest_lost(&ch->end))
 		ion_window_look(ch->idev->window);
 	ch->ops->event(ch);
@@ -441,7 +460,7 @@ int ion_channel_open(struct ion_channel *ch, const struct ion_channel_ops *ops,
 	unsigned long flags;
 
 	mutex_lock(&ch->lock);
-	if (ch->state != ION_CH_CLOSED) {
+	if (ch->ops) {
 		mutex_unlock(&ch->lock);
 		return -EBUSY;
 	}
@@ -463,7 +482,6 @@ EXPORT_SYMBOL_GPL(ion_channel_open);
 static bool ion_channel_wait_drained(struct ion_channel *ch)
 {
 	struct ion_window *w = ch->idev->window;
-	unsigned long start = jiffies;
 	unsigned int limit_ms;
 	struct ion_offer o;
 
@@ -473,17 +491,53 @@ static bool ion_channel_wait_drained(struct ion_channel *ch)
 			return true;
 		limit_ms = ion_window_host_alive(w) ? ION_CLOSE_MS :
 						      ION_CLOSE_SILENT_MS;
-		if (time_after(jiffies, start + msecs_to_jiffies(limit_ms)))
+		if (time_after(jiffies,
+			       ch->closing_since + msecs_to_jiffies(limit_ms)))
 			return false;
 	}
 }
+
+/* The last reset, and no op from here on. Under @lock. */
+static void ion_channel_begin_close(struct ion_channel *ch)
+{
+	struct ion_window *w = ch->idev->window;
+	unsigned long flags;
+
+	if (ch->state == ION_CH_CLOSED)
+		return;
+	ion_channel_reset(ch);
+	ion_channel_set_state(ch, ION_CH_CLOSED);
+	spin_lock_irqsave(&w->irq_lock, flags);
+	list_del_rcu(&ch->vector_node);
+	spin_unlock_irqrestore(&w->irq_lock, flags);
+	synchronize_rcu();
+	ch->closing_since = jiffies;
+}
+
+/**
+ * ion_channel_close_begin - ask the host to drain a channel that is to be closed
+ * @ch: channel; does nothing when it is closed, or has been asked for already
+ *
+ * When it returns no op is running and none will be called, and an RCU grace period
+ * has passed since the last message could be sent. ion_channel_close() must follow. Who has several channels begins with all of them: the host drains them at
+ * the same time, and to close them takes no longer than to close one.
+ *
+ * Context: process; not from an op.
+ */
+void ion_channel_close_begin(struct ion_channel *ch)
+{
+	mutex_lock(&ch->lock);
+	ion_channel_begin_close(ch);
+	mutex_unlock(&ch->lock);
+}
+EXPORT_SYMBOL_GPL(ion_channel_close_begin);
 
 /**
  * ion_channel_close - stop talking on a channel
  * @ch: channel; closing a closed one does nothing
  *
  * When it returns no op is running and none will be called. Bounded to about
- * two seconds, less when the host is silent.
+ * two seconds, less when the host is silent, or when it has been begun before.
  *
  * Context: process; not from an op.
  * Return: 0 when the host has drained what was sent; -ETIMEDOUT when it did not
@@ -491,22 +545,14 @@ static bool ion_channel_wait_drained(struct ion_channel *ch)
  */
 int ion_channel_close(struct ion_channel *ch)
 {
-	struct ion_window *w = ch->idev->window;
-	unsigned long flags;
 	bool drained;
 
 	mutex_lock(&ch->lock);
-	if (ch->state == ION_CH_CLOSED) {
+	if (!ch->ops) {
 		mutex_unlock(&ch->lock);
 		return 0;
 	}
-	ion_channel_reset(ch);
-	ion_channel_set_state(ch, ION_CH_CLOSED);
-	spin_lock_irqsave(&w->irq_lock, flags);
-	list_del_rcu(&ch->vector_node);
-	spin_unlock_irqrestore(&w->irq_lock, flags);
-	synchronize_rcu();
-
+	ion_channel_begin_close(ch);
 	drained = ion_channel_wait_drained(ch);
 	ion_guest_set_state(&ch->end, ION_GUEST_DOWN, ION_REASON_NONE);
 	ion_channel_ring(ch);
@@ -569,7 +615,7 @@ int ion_channel_send_marked(struct ion_channel *ch, const void *msg,
 		if (mark)
 			atomic_set_release(mark, value);
 		ion_prod_put(req, msg);
-		ch->stats.sent++;
+		ion_count(ch->stats.sent, 1);
 		if (!ch->ops->one_way)
 			atomic_inc(&ch->unanswered);
 	}
@@ -593,7 +639,7 @@ void ion_channel_flush(struct ion_channel *ch)
 	if (ch->state == ION_CH_UP)
 		ring = ion_prod_publish(&ch->end.req);
 	if (ring)
-		ch->stats.doorbells++;
+		ion_count(ch->stats.doorbells, 1);
 	spin_unlock_irqrestore(&ch->prod_lock, flags);
 	if (ring) {
 		struct ion_window *w = ch->idev->window;
@@ -625,7 +671,7 @@ static unsigned int ion_channel_consume(struct ion_channel *ch, ion_receive_fn f
 		reason = ION_REASON_RSP_PROD;
 	if (reason)
 		ion_channel_note_latch(ch, reason);
-	ch->stats.received += n;
+	ion_count(ch->stats.received, n);
 	if (!ch->ops->one_way)
 		atomic_sub(n, &ch->unanswered);
 	return n;
@@ -651,6 +697,7 @@ unsigned int ion_channel_receive(struct ion_channel *ch, ion_receive_fn fn)
 		if (READ_ONCE(ch->latch) || !ion_cons_arm(rsp))
 			break;
 		if (n > rsp->mask) {
+			WRITE_ONCE(ch->unfinished, true);
 			ion_window_look(ch->idev->window);
 			break;
 		}

@@ -7,10 +7,11 @@
  *
  * - A driver opens each channel of its device with ion_channel_open() and closes
  *   it with ion_channel_close(); between the two the transport calls its
- *   &struct ion_channel_ops.
+ *   &struct ion_channel_ops. With several channels it calls
+ *   ion_channel_close_begin() for all of them first.
  * - ->offer(), ->up(), ->down() and ->changed() run in process context, never two
  *   of them at once for one channel, and may sleep. They must not call
- *   ion_channel_close().
+ *   ion_channel_close() or ion_channel_close_begin().
  * - ->event() runs in any context, hard interrupt included, possibly on several
  *   CPUs at once; it is meant to call ion_channel_receive().
  * - A message that was sent belongs to the host until it is answered, or until
@@ -80,6 +81,9 @@ enum ion_channel_state {
 	ION_CH_REFUSED,
 };
 
+/* Add to a counter that is written under a lock, and read without. */
+#define ion_count(counter, n) WRITE_ONCE(counter, (counter) + (n))
+
 /**
  * struct ion_channel_stats - counters of one channel, for sysfs
  * @sent: messages sent
@@ -94,7 +98,7 @@ struct ion_channel_stats {
 	u64 sent;
 	u64 received;
 	u64 doorbells;
-	u64 interrupts;
+	atomic64_t interrupts;
 	u64 rescued;
 	u64 resets;
 	u64 latches;
@@ -123,15 +127,19 @@ struct ion_channel_stats {
  * @vector: of this guest
  * @backoff_ms: before the next reset after a latch
  * @retry_at: jiffies of that reset
+ * @closing_since: jiffies of the last reset, valid in CLOSED while @ops is set
  * @up_since: jiffies when the channel last became live
  * @refused_generation: of the offer that the driver refused
  * @unanswered: sent and not received in this generation
  * @vector_node: in the window's list of its vector
  * @waiting: the safety poll saw an answer lie at @waiting_at
  * @waiting_at: consumer index at that time
+ * @waiting_since: jiffies at that time
+ * @unfinished: a receiver left answers to the monitor, having had its share
  * @config_sequence: first word of @config as last reported
  * @log_limit: how often this channel is written about
- * @stats: counters, each written under the lock of its end or @lock
+ * @stats: counters, each written under the lock of its end or @lock, but for
+ *	interrupts, which several vectors may count at once
  */
 struct ion_channel {
 	struct ion_device *idev;
@@ -152,12 +160,15 @@ struct ion_channel {
 	u16 vector;
 	unsigned int backoff_ms;
 	unsigned long retry_at;
+	unsigned long closing_since;
 	unsigned long up_since;
 	u64 refused_generation;
 	atomic_t unanswered;
 	struct list_head vector_node;
 	bool waiting;
 	u32 waiting_at;
+	unsigned long waiting_since;
+	bool unfinished;
 	u32 config_sequence;
 	struct ratelimit_state log_limit;
 	struct ion_channel_stats stats;
@@ -219,6 +230,7 @@ static inline void *ion_get_drvdata(struct ion_device *idev)
 
 int ion_channel_open(struct ion_channel *ch, const struct ion_channel_ops *ops,
 		     void *priv);
+void ion_channel_close_begin(struct ion_channel *ch);
 int ion_channel_close(struct ion_channel *ch);
 void ion_channel_fault(struct ion_channel *ch, u32 reason);
 int ion_channel_send_marked(struct ion_channel *ch, const void *msg,

@@ -67,18 +67,23 @@ static irqreturn_t ion_ivshmem_irq(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
+/* Those from vector @n on. */
 static void ion_ivshmem_free_irqs(struct ion_ivshmem *iv, unsigned int n)
 {
-	while (n--)
+	for (; n < iv->window.nr_vectors; n++)
 		free_irq(pci_irq_vector(iv->pdev, n), &iv->vectors[n]);
 }
 
+/*
+ * The control vector last: when the host rings it the monitor makes devices, which
+ * use the window from then on, and nothing here may fail any more.
+ */
 static int ion_ivshmem_request_irqs(struct ion_ivshmem *iv)
 {
-	unsigned int n;
+	unsigned int n = iv->window.nr_vectors;
 	int ret;
 
-	for (n = 0; n < iv->window.nr_vectors; n++) {
+	while (n--) {
 		iv->vectors[n].window = &iv->window;
 		iv->vectors[n].vector = n;
 		ret = request_irq(pci_irq_vector(iv->pdev, n), ion_ivshmem_irq,
@@ -86,7 +91,7 @@ static int ion_ivshmem_request_irqs(struct ion_ivshmem *iv)
 		if (ret) {
 			dev_err(&iv->pdev->dev,
 				"vector %u: no interrupt (%d)\n", n, ret);
-			ion_ivshmem_free_irqs(iv, n);
+			ion_ivshmem_free_irqs(iv, n + 1);
 			return ret;
 		}
 	}
@@ -120,7 +125,7 @@ static int ion_ivshmem_start(struct ion_ivshmem *iv)
 	return 0;
 
 free_irqs:
-	ion_ivshmem_free_irqs(iv, iv->window.nr_vectors);
+	ion_ivshmem_free_irqs(iv, 0);
 window_exit:
 	ion_window_exit(&iv->window);
 free_vectors:
@@ -209,7 +214,7 @@ static void ion_ivshmem_remove(struct pci_dev *pdev)
 	struct ion_ivshmem *iv = pci_get_drvdata(pdev);
 
 	ion_window_remove(&iv->window);
-	ion_ivshmem_free_irqs(iv, iv->window.nr_vectors);
+	ion_ivshmem_free_irqs(iv, 0);
 	ion_window_exit(&iv->window);
 	pci_free_irq_vectors(pdev);
 	pci_clear_master(pdev);

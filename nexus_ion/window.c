@@ -12,6 +12,7 @@
 #include <linux/mm.h>
 #include <linux/random.h>
 #include <linux/rculist.h>
+#include <linux/sched/mm.h>
 
 #include <nexus/ion_validate.h>
 
@@ -207,7 +208,7 @@ static int ion_window_scan(struct ion_window *w, u64 generation)
 	} else if (!w->scanned) {
 		pr_info("%s: window generation=%llu length=%llu channels=%u\n",
 			w->provider, generation, w->hdr.length, w->hdr.dir_count);
-		w->scanned = true;
+		WRITE_ONCE(w->scanned, true);
 		ion_window_greet(w);
 		ion_window_populate(w, dir);
 	} else if (!ion_window_same(w, dir)) {
@@ -249,23 +250,30 @@ static void ion_window_beat(struct ion_window *w)
 	u64 beat = ion_read(&ion_window_host(w)->heartbeat);
 
 	if (beat != w->heartbeat) {
-		w->heartbeat = beat;
+		WRITE_ONCE(w->heartbeat, beat);
 		WRITE_ONCE(w->heartbeat_at, jiffies);
 	}
 	if (READ_ONCE(w->scanned))
 		ion_write(&ion_window_guest(w)->heartbeat, ++w->own_heartbeat);
 }
 
+/* Reclaim may be waiting for a disk that is only in service again after this. */
 static void ion_window_monitor(struct work_struct *work)
 {
 	struct ion_window *w =
 		container_of(to_delayed_work(work), struct ion_window, monitor);
+	unsigned int noio = memalloc_noio_save();
 	struct ion_device *idev;
 	bool pending = false;
 	unsigned int q;
 
-	/* Cleared first: who sends from here on sets it again. */
+	/*
+	 * Cleared first: who sends from here on sets it again. Pairs with barrier (C)
+	 * in ion_prod_publish(): either what was sent is seen below, or its sender
+	 * sees that we are not busy.
+	 */
 	WRITE_ONCE(w->busy, false);
+	smp_mb();
 	ion_window_beat(w);
 	mutex_lock(&w->lock);
 	if (!w->stopping)
@@ -281,6 +289,7 @@ static void ion_window_monitor(struct work_struct *work)
 	queue_delayed_work(w->wq, &w->monitor,
 			   msecs_to_jiffies(pending ? ION_MONITOR_BUSY_MS :
 						      ION_MONITOR_IDLE_MS));
+	memalloc_noio_restore(noio);
 }
 
 /**
@@ -317,6 +326,9 @@ void ion_window_busy(struct ion_window *w)
  */
 bool ion_window_host_alive(struct ion_window *w)
 {
+	/* The monitor may be late; that says nothing of the host. */
+	if (ion_read(&ion_window_host(w)->heartbeat) != READ_ONCE(w->heartbeat))
+		return true;
 	return time_before(jiffies, READ_ONCE(w->heartbeat_at) +
 					    msecs_to_jiffies(ION_HOST_SILENT_MS));
 }

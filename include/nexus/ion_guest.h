@@ -51,7 +51,8 @@ struct ion_terms {
  * @rsp: consuming end of the response ring
  * @initial_index: from the directory
  * @state: &enum ion_guest_state as last published
- * @generation: acknowledged; valid while LIVE
+ * @generation: acknowledged; valid while LIVE. The owner alone writes it; others may
+ *	call ion_guest_lost()
  * @reset_id: of the last reset
  */
 struct ion_guest_end {
@@ -150,6 +151,7 @@ static inline bool ion_guest_offer(const struct ion_guest_end *e,
 	o->max_depth = ion_read(&h->max_depth);
 	drained = ion_read(&h->drained_id);
 	ion_rmb(); /* Pairs with the barrier in ion_host_ready(). */
+	/* Pairs with the release in ion_host_set_state(), as above. */
 	return ion_load_acquire(&h->state) == ION_HOST_READY &&
 	       ion_read(&h->generation) == o->generation &&
 	       drained == e->reset_id;
@@ -167,7 +169,7 @@ static inline void ion_guest_ack(struct ion_guest_end *e,
 {
 	ion_prod_reset(&e->req, e->initial_index);
 	ion_cons_reset(&e->rsp, e->initial_index);
-	e->generation = o->generation;
+	ion_write(&e->generation, o->generation);
 	ion_write(&e->mine->features, t->features);
 	ion_write(&e->mine->depth, t->depth);
 	ion_write(&e->mine->vector, t->vector);
@@ -190,10 +192,11 @@ static inline void ion_guest_ack(struct ion_guest_end *e,
  */
 static inline bool ion_guest_lost(const struct ion_guest_end *e)
 {
+	/* Pairs with the release in ion_host_set_state(). */
 	__u32 state = ion_load_acquire(&e->theirs->state);
 
 	return (state != ION_HOST_READY && state != ION_HOST_LIVE) ||
-	       ion_read(&e->theirs->generation) != e->generation;
+	       ion_read(&e->theirs->generation) != ion_read(&e->generation);
 }
 
 #endif /* NEXUS_ION_GUEST_H */

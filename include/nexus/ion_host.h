@@ -137,7 +137,11 @@ static inline void ion_host_ready(struct ion_host_end *e, __u64 generation,
 				  __u64 drained_id)
 {
 	ion_host_set_state(e, ION_HOST_DOWN, ION_REASON_NONE);
-	ion_wmb(); /* A reader that sees a field below sees DOWN before it. */
+	/*
+	 * A reader that sees a field below sees DOWN before it. Pairs with the
+	 * barriers in ion_guest_offer().
+	 */
+	ion_wmb();
 	ion_cons_reset(&e->req, e->initial_index);
 	ion_prod_reset(&e->rsp, e->initial_index);
 	e->generation = generation;

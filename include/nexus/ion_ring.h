@@ -209,7 +209,8 @@ static inline void ion_cons_get(struct ion_cons *c, void *entry)
 {
 	memcpy(entry, c->entries + (size_t)(c->cons & c->mask) * c->entry_size,
 	       c->entry_size);
-	c->cons++;
+	/* Others may look how far it is. */
+	ion_write(&c->cons, c->cons + 1);
 }
 
 /**

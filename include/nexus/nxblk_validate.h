@@ -13,10 +13,13 @@
 /* The largest disk that Linux can address: 2^63 - 1 bytes. */
 #define NXBLK_CAPACITY_MAX ((1ull << (63 - NXBLK_SECTOR_SHIFT)) - 1)
 #define NXBLK_PHYSICAL_BLOCK_MAX (1u << 16)
-#define NXBLK_IO_HINT_MAX (1u << 30)
+/* Linux reads ahead twice as much as is optimal, for each file that is read. */
+#define NXBLK_IO_HINT_MAX (16u << 20)
 #define NXBLK_CFG_FLAGS_ALL 0x0007u
 /* A least size for zero copy that no request has. */
 #define NXBLK_ZERO_COPY_NEVER 0xffffffffu
+/* Room for each text of a &struct nxblk_fault, whole: one is told from another by it. */
+#define NXBLK_FAULT_ROOM 96
 
 /**
  * struct nxblk_fault - what is wrong with a configuration

@@ -45,8 +45,8 @@ static void check_usable(const struct nxblk_config *c, uint32_t least,
 	check_limit(c, c->max_write_zeroes_sectors);
 	FUZZ_CHECK(c->max_sectors >= least && c->max_sectors <= most);
 	FUZZ_CHECK(c->max_segments >= 1 && c->max_segments <= 256);
-	FUZZ_CHECK(c->io_min <= 1u << 30 && c->io_min % c->physical_block == 0);
-	FUZZ_CHECK(c->io_opt <= 1u << 30 && c->io_opt % c->physical_block == 0);
+	FUZZ_CHECK(c->io_min <= 16u << 20 && c->io_min % c->physical_block == 0);
+	FUZZ_CHECK(c->io_opt <= 16u << 20 && c->io_opt % c->physical_block == 0);
 	FUZZ_CHECK(c->discard_granularity &&
 		   c->discard_granularity % c->logical_block == 0);
 	FUZZ_CHECK(c->discard_alignment < c->discard_granularity &&

@@ -445,6 +445,8 @@ const struct misdeed misdeeds[] = {
 	{ .name = "mute", .mute = true },
 	{ .name = "slow", .slow = true },
 	{ .name = "slow-chatty", .slow = true, .tick = hint_always, .ticks = ~0u },
+	{ .name = "lost-denied", .slow = true, .denies = true },
+	{ .name = "deaf-queue", .deaf = true, .joins = true },
 	{ .name = "flips", .flips = true },
 	{ .name = "host-latch", .times = 1, .answer = host_latch },
 	{ .name = "restart", .times = 1, .answer = restart },

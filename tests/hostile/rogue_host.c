@@ -329,6 +329,7 @@ static bool disk_open(struct disk *d, struct server *s, unsigned int number,
 	d->end.vectors = SERVER_VECTORS;
 	d->misdeed = m;
 	if (m) {
+		d->deaf = m->deaf;
 		if (m->config)
 			m->config(&d->config);
 		if (m->end)
@@ -340,11 +341,14 @@ static bool disk_open(struct disk *d, struct server *s, unsigned int number,
 	return true;
 }
 
-static void specify(struct ion_channel_spec *spec, unsigned int number)
+/* A disk of its own, or one more queue of the disk that @before belongs to. */
+static void specify(struct ion_channel_spec *spec, unsigned int number,
+		    const struct ion_channel_spec *before)
 {
 	*spec = (struct ion_channel_spec){
 		.kind = ION_KIND_BLK,
-		.instance = number,
+		.instance = before ? before->instance : number,
+		.queue = before ? before->queue + 1 : 0,
 		.log2_entries = 7,
 		.req_size = sizeof(struct nxblk_req),
 		.rsp_size = sizeof(struct nxblk_resp),
@@ -375,7 +379,8 @@ bool rogue_open(struct server *s, const struct misdeed *const *chosen,
 
 	count = nr + 1;
 	for (i = 0; i < count; i++)
-		specify(&spec[i], i);
+		specify(&spec[i], i,
+			i && i < nr && chosen[i]->joins ? &spec[i - 1] : NULL);
 	if (!ion_layout(&hdr, directory, spec, count, WINDOW_BYTES,
 			ION_INITIAL_INDEX))
 		return false;

@@ -87,8 +87,10 @@ struct disk {
  * @answer: answers a READ of TRIGGER_LBA; what it leaves unanswered stays so
  * @request: sees every other request of the disk before it is served
  * @mute: no doorbell of the channel is ever rung
- * @denies: once a request on the guest's own pages is kept, the guest is made to
+ * @denies: once a request is kept, the guest is made to
  *	ask INFO, and that is denied
+ * @deaf: the host never looks at the channel
+ * @joins: it is no disk of its own, but a queue of the one before it
  * @slow: the first WRITE of TRIGGER_LBA is kept, as one on the guest's own pages
  * @op: &enum nxblk_op that is not done,
  * @refusal: but answered with this &enum nxblk_status
@@ -118,6 +120,8 @@ struct misdeed {
 	size_t size;
 	bool mute;
 	bool denies;
+	bool deaf;
+	bool joins;
 	bool slow;
 	bool flips;
 	bool foreign;

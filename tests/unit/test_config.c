@@ -40,6 +40,7 @@ static struct nxblk_config right(void)
 		c.field = (wrong);                                             \
 		assert_false(nxblk_validate_config(&c, PAGE_SECTORS, &f));     \
 		assert_memory_equal(f.what, text, strlen(text));               \
+		assert_true(strlen(f.what) < NXBLK_FAULT_ROOM);                \
 		assert_int_equal(f.value, c.field);                            \
 	} while (0)
 
@@ -108,6 +109,7 @@ static void check_sane(const struct nxblk_config *c)
 	/* In bytes they fit in 32 bits, which is what Linux has for a request. */
 	assert_true((__u64)c->max_discard_sectors * 512 <= 0xffffffffu);
 	assert_true((__u64)c->max_write_zeroes_sectors * 512 <= 0xffffffffu);
+	assert_true(c->io_min <= 16u << 20 && c->io_opt <= 16u << 20);
 	assert_int_equal(c->io_min % c->physical_block, 0);
 	assert_int_equal(c->io_opt % c->physical_block, 0);
 	assert_true(c->discard_granularity > 0);
@@ -135,6 +137,13 @@ static void config_clamps(void **state)
 	assert_int_equal(c.io_opt, 0);
 	assert_int_equal(c.discard_granularity, 512);
 	assert_int_equal(c.discard_alignment, 0);
+	c = right();
+	c.io_opt = 16u << 20;
+	nxblk_clamp_config(&c, MOST_SECTORS);
+	assert_int_equal(c.io_opt, 16u << 20);
+	c.io_opt = 32u << 20;
+	nxblk_clamp_config(&c, MOST_SECTORS);
+	assert_int_equal(c.io_opt, 0);
 	/* What is right already stays as it is. */
 	c = right();
 	nxblk_clamp_config(&c, MOST_SECTORS);
@@ -201,6 +210,7 @@ static void config_random_damage(void **state)
 		}
 		if (!nxblk_validate_config(&c, PAGE_SECTORS, &f)) {
 			assert_non_null(f.what);
+			assert_true(strlen(f.what) < NXBLK_FAULT_ROOM);
 			continue;
 		}
 		nxblk_clamp_config(&c, MOST_SECTORS);
@@ -217,6 +227,7 @@ static void config_random_damage(void **state)
 		now.change;                                                    \
 		assert_false(nxblk_validate_successor(&now, &was, &f));        \
 		assert_memory_equal(f.what, text, strlen(text));               \
+		assert_true(strlen(f.what) < NXBLK_FAULT_ROOM);                \
 	} while (0)
 
 /* A new generation may have another size, but is the same disk with no less. */
