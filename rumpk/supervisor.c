@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -620,6 +621,21 @@ static int block_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/*
+ * Also for the keeper, which is forked later. Descriptors that they hand out are refused
+ * when more than this are on their way, whosever of the same user they are; a worker
+ * has a limit of its own (confine.c).
+ */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* Nothing is waited for longer than a killed process's end takes. */
 static void kill_worker(struct supervisor *s)
 {
@@ -648,6 +664,7 @@ int supervisor_run(const struct supervisor_plan *plan)
 	};
 	struct epoll_event ev;
 
+	raise_descriptor_limit();
 	s.signals = block_signals();
 	s.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (s.signals < 0 || s.epoll < 0 || watch(&s, s.signals, TAG_SIGNAL) ||

@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -363,6 +364,26 @@ static void ends_with_its_worker(void **state)
 	kill(supervisor, SIGTERM);
 	assert_int_equal(wait_end(), 7);
 	assert_int_equal(page->born, 1);
+}
+
+/* What others put on their way does not keep it from handing descriptors over. */
+static void has_room_for_descriptors(void **state)
+{
+	struct rlimit before;
+	struct rlimit limit;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = 100;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	START(0, SERVE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	wait_count(&page->served, 1);
+	assert_int_equal(prlimit(supervisor, RLIMIT_NOFILE, NULL, &limit), 0);
+	assert_int_equal(limit.rlim_cur, before.rlim_max);
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 7);
 }
 
 /* A start that fails is the user's to mend. */
@@ -753,6 +774,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(ends_with_its_worker),
+		TEST(has_room_for_descriptors),
 		TEST(first_failure_is_final),
 		TEST(first_crash_is_final),
 		TEST(log_is_no_workers),
