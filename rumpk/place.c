@@ -43,8 +43,7 @@ static int flock_within(int fd, uint64_t ms)
 }
 
 /* Somebody else's file could be held for ever, and is not waited for. */
-static int lock_refuse_foreign(const char *option, const char *path,
-			       uid_t owner)
+static int lock_refuse_foreign(const char *option, const char *path, uid_t owner)
 {
 	rumpk_error("%s: %s is a lock of uid %u, and must be one of uid %u: remove it, or use a directory where nobody else may write",
 		    option, path, owner, geteuid());
