@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Three layers, each of which would do alone against what it is for:
+ * Layers, each of which would do alone against what it is for:
  *
  * - no capabilities, and no way to gain any;
+ * - few descriptors, open or on their way between sockets;
  * - no file system: a Landlock domain without a single rule;
  * - a list of the system calls that serving needs. All others fail with EPERM:
  *   a worker that meets a path in a library that nobody thought of gets an error
@@ -25,6 +26,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,6 +38,26 @@
 #define LANDLOCK_ABI2 (1ull << 13)
 #define LANDLOCK_ABI3 (1ull << 14)
 #define LANDLOCK_ABI5 (1ull << 15)
+
+/* Sixteen disks and what they wait for have 400 at most. */
+#define MAX_DESCRIPTORS 512u
+
+/*
+ * What is on its way is counted for all of a user's processes together, and each
+ * process may add to it up to a limit of its own. Whoever fills it up to this one
+ * leaves the others room up to theirs.
+ */
+static int limit_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	if (limit.rlim_max > MAX_DESCRIPTORS)
+		limit.rlim_max = MAX_DESCRIPTORS;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
 
 static int drop_capabilities(void)
 {
@@ -76,7 +98,7 @@ static int no_files(bool *no_landlock)
 }
 
 /**
- * confine_files - give up capabilities and the file system
+ * confine_files - give up capabilities, most descriptors and the file system
  * @no_landlock: filled: the kernel has no Landlock, nothing keeps files away but
  *	confine_calls()
  *
@@ -86,8 +108,10 @@ static int no_files(bool *no_landlock)
  */
 int confine_files(bool *no_landlock)
 {
-	int err = drop_capabilities();
+	int err = limit_descriptors();
 
+	if (!err)
+		err = drop_capabilities();
 	if (!err && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		err = -errno;
 	return err ? err : no_files(no_landlock);

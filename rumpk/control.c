@@ -457,6 +457,23 @@ static int control_listen(struct control *ctl, const char *path)
 	return 0;
 }
 
+/* Two that find the same stale socket would both replace it, one of them the other's. */
+static int control_listen_alone(struct control *ctl, const char *path)
+{
+	struct place_lock lock;
+	int err = place_lock(&lock, "--control", path);
+
+	if (!err) {
+		err = control_listen(ctl, path);
+		if (err)
+			rumpk_error("--control %s: %s", path,
+				    err == -EEXIST ? "exists and is no socket" :
+						     strerror(-err));
+	}
+	place_unlock(&lock);
+	return err;
+}
+
 /**
  * control_open - listen
  * @path: of the socket, which is made with mode 0600; kept
@@ -468,20 +485,18 @@ struct control *control_open(const char *path, const struct control_cell *cell)
 {
 	struct control *ctl = calloc(1, sizeof(*ctl));
 	unsigned int i;
-	int err = ctl ? 0 : -ENOMEM;
 
-	if (ctl) {
-		ctl->cell = *cell;
-		ctl->epoll = -1;
-		ctl->sock = -1;
-		for (i = 0; i < CONTROL_CLIENTS; i++)
-			ctl->client[i].fd = -1;
-		err = control_listen(ctl, path);
+	if (!ctl) {
+		rumpk_error("--control %s: %s", path, strerror(ENOMEM));
+		return NULL;
 	}
-	if (!err)
+	ctl->cell = *cell;
+	ctl->epoll = -1;
+	ctl->sock = -1;
+	for (i = 0; i < CONTROL_CLIENTS; i++)
+		ctl->client[i].fd = -1;
+	if (!control_listen_alone(ctl, path))
 		return ctl;
-	rumpk_error("--control %s: %s", path,
-		    err == -EEXIST ? "exists and is no socket" : strerror(-err));
 	control_close(ctl);
 	return NULL;
 }

@@ -409,6 +409,11 @@ static int options_complete(struct options *o, int argc, char **argv)
 		rumpk_error("--socket PATH is missing");
 		return -EINVAL;
 	}
+	if (o->control && strcmp(o->control, o->socket) == 0) {
+		rumpk_error("--control %s: must be another path than --socket",
+			    o->control);
+		return -EINVAL;
+	}
 	if (!o->disks && o->action != OPTIONS_QEMU_ARGS) {
 		rumpk_error("--disk file=PATH, mem=SIZE or vhost=PATH is missing");
 		return -EINVAL;

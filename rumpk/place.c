@@ -43,14 +43,14 @@ static int flock_within(int fd, uint64_t ms)
 }
 
 /* Somebody else's file could be held for ever, and is not waited for. */
-static int lock_refuse_foreign(const char *path, uid_t owner)
+static int lock_refuse_foreign(const char *option, const char *path, uid_t owner)
 {
-	rumpk_error("--socket: %s is a lock of uid %u, and must be one of uid %u: remove it, or use a directory where nobody else may write",
-		    path, owner, geteuid());
+	rumpk_error("%s: %s is a lock of uid %u, and must be one of uid %u: remove it, or use a directory where nobody else may write",
+		    option, path, owner, geteuid());
 	return -EPERM;
 }
 
-static int lock_open(const char *path)
+static int lock_open(const char *option, const char *path)
 {
 	struct stat st;
 	int err;
@@ -61,16 +61,16 @@ static int lock_open(const char *path)
 	if (fd < 0) {
 		err = -errno;
 		if (lstat(path, &st) == 0 && st.st_uid != geteuid())
-			return lock_refuse_foreign(path, st.st_uid);
-		rumpk_error("--socket: %s: %s", path, strerror(-err));
+			return lock_refuse_foreign(option, path, st.st_uid);
+		rumpk_error("%s: %s: %s", option, path, strerror(-err));
 		return err;
 	}
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid())
 		return fd;
 	close(fd);
 	if (st.st_uid != geteuid())
-		return lock_refuse_foreign(path, st.st_uid);
-	rumpk_error("--socket: %s exists and is no lock", path);
+		return lock_refuse_foreign(option, path, st.st_uid);
+	rumpk_error("%s: %s exists and is no lock", option, path);
 	return -EEXIST;
 }
 
@@ -84,11 +84,7 @@ static bool lock_is_there(const char *path, int fd)
 	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
-/*
- * One rumpk at a time looks for sockets and replaces what is stale. The lock is a file
- * of its own that nobody else can open: a directory can be locked by all who read it.
- */
-static int place_lock(const char *path)
+static int lock_within(const char *option, const char *path)
 {
 	uint64_t until = now_ms() + LOCK_MS;
 	uint64_t now;
@@ -96,7 +92,7 @@ static int place_lock(const char *path)
 	int fd;
 
 	do {
-		fd = lock_open(path);
+		fd = lock_open(option, path);
 		if (fd < 0)
 			return fd;
 		now = now_ms();
@@ -105,18 +101,53 @@ static int place_lock(const char *path)
 			return fd;
 		close(fd);
 	} while (!err);
-	rumpk_error("--socket: %s is held by another rumpk: %s", path,
+	rumpk_error("%s: %s is held by another rumpk: %s", option, path,
 		    strerror(-err));
 	return err;
+}
+
+/**
+ * place_lock - be the only rumpk that looks for a socket and replaces what is stale
+ * @l: filled; place_unlock() is due also after a failure
+ * @option: that names the socket, for messages
+ * @path: of the socket
+ *
+ * The lock is a file of its own that nobody else can open: a directory can be locked by
+ * all who read it.
+ *
+ * Return: 0, or -errno after a message.
+ */
+int place_lock(struct place_lock *l, const char *option, const char *path)
+{
+	l->fd = -1;
+	if (asprintf(&l->path, "%s%s", path, LOCK_SUFFIX) < 0) {
+		l->path = NULL;
+		rumpk_error("%s %s: %s", option, path, strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	l->fd = lock_within(option, l->path);
+	return l->fd < 0 ? l->fd : 0;
+}
+
+/**
+ * place_unlock - let the next rumpk look
+ * @l: lock; letting go of it once more does nothing
+ */
+void place_unlock(struct place_lock *l)
+{
+	/* Before it is let go: who waits for it looks whether it is still there. */
+	if (l->fd >= 0)
+		unlink(l->path);
+	close_fd(&l->fd);
+	free(l->path);
+	l->path = NULL;
 }
 
 static int place_names(struct place *p, const char *window_file)
 {
 	if (asprintf(&p->keeper, "%s%s", p->socket, KEEPER_SUFFIX) < 0)
 		p->keeper = NULL;
-	if (asprintf(&p->lock_path, "%s%s", p->socket, LOCK_SUFFIX) < 0)
-		p->lock_path = NULL;
-	if (!p->keeper || !p->lock_path)
+	if (!p->keeper)
 		return -ENOMEM;
 	p->absolute_socket = absolute(p->socket);
 	p->absolute_keeper = absolute(p->keeper);
@@ -140,15 +171,14 @@ int place_open(struct place *p, const char *socket, const char *window_file)
 	int err;
 
 	memset(p, 0, sizeof(*p));
-	p->lock = -1;
+	p->lock.fd = -1;
 	p->socket = socket;
 	err = place_names(p, window_file);
 	if (err) {
 		rumpk_error("--socket %s: %s", socket, strerror(-err));
 		return err;
 	}
-	p->lock = place_lock(p->lock_path);
-	return p->lock < 0 ? p->lock : 0;
+	return place_lock(&p->lock, "--socket", socket);
 }
 
 /**
@@ -238,15 +268,11 @@ void place_close(struct keeper_spec *spec)
  */
 void place_release(struct place *p)
 {
-	/* Before it is let go: who waits for it looks whether it is still there. */
-	if (p->lock >= 0)
-		unlink(p->lock_path);
-	free(p->lock_path);
+	place_unlock(&p->lock);
 	free(p->keeper);
 	free(p->absolute_socket);
 	free(p->absolute_keeper);
 	free(p->absolute_window);
-	close_fd(&p->lock);
 	memset(p, 0, sizeof(*p));
-	p->lock = -1;
+	p->lock.fd = -1;
 }

@@ -9,9 +9,18 @@
 #include "keeper.h"
 
 /**
+ * struct place_lock - the lock of a socket's path
+ * @fd: of @path, locked; -1: is not
+ * @path: there while it is locked
+ */
+struct place_lock {
+	int fd;
+	char *path;
+};
+
+/**
  * struct place - a cell's place
- * @lock: of @lock_path, locked while a rumpk starts
- * @lock_path: there while it is locked
+ * @lock: held while a rumpk starts
  * @socket: path of QEMU's socket, as the command line has it
  * @keeper: path of the keeper's socket, likewise
  * @absolute_socket: for the keeper, whose working directory is another
@@ -19,8 +28,7 @@
  * @absolute_window: path of the window, or NULL
  */
 struct place {
-	int lock;
-	char *lock_path;
+	struct place_lock lock;
 	const char *socket;
 	char *keeper;
 	char *absolute_socket;
@@ -28,6 +36,8 @@ struct place {
 	char *absolute_window;
 };
 
+int place_lock(struct place_lock *l, const char *option, const char *path);
+void place_unlock(struct place_lock *l);
 int place_open(struct place *p, const char *socket, const char *window_file);
 int place_listen(struct place *p, struct keeper_spec *spec);
 int place_clear(const char *path);

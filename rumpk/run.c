@@ -464,7 +464,7 @@ static int serve(const struct options *o)
 {
 	struct service s = {
 		.o = o,
-		.place = { .lock = -1 },
+		.place = { .lock = { .fd = -1 } },
 		.link = { .fd = -1 },
 		.fds = {
 			.window = -1,

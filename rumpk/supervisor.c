@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/sockios.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -57,6 +60,7 @@ enum {
  * @quick: quick deaths in a row
  * @missed: bits of signals for the next worker that serves
  * @told: of the authority's changes
+ * @news: KEEPER_GUEST_* and WORKER_LOOK that the worker has not been sent yet
  * @ticks_ms: when the last tick was
  * @seen: progress at the last tick
  * @still: ticks without progress
@@ -85,6 +89,7 @@ struct supervisor {
 	unsigned int quick;
 	uint32_t missed;
 	uint64_t told;
+	uint32_t news;
 	uint64_t ticks_ms;
 	uint64_t seen;
 	unsigned int still;
@@ -215,6 +220,8 @@ static void start_worker(struct supervisor *s)
 	s->killed = false;
 	s->asked_ns = 0;
 	s->deaf = false;
+	/* It looks at everything as it is, and asks for a new generation anyway. */
+	s->news = 0;
 	err = fork_worker(s);
 	if (err) {
 		rumpk_error("cannot start a worker: %s", strerror(-err));
@@ -334,16 +341,26 @@ static void on_reload(struct supervisor *s)
 	pass_on(s, SIGHUP);
 }
 
-/* A worker that finds no word looks by itself, when it comes round. */
-static void tell_changes(struct supervisor *s)
+static bool worker_has_unread(const struct supervisor *s)
 {
-	const uint32_t word = WORKER_LOOK;
+	int bytes;
 
-	if (s->told == s->plan->authority->changes)
-		return;
-	s->told = s->plan->authority->changes;
-	if (s->link >= 0)
-		send(s->link, &word, sizeof(word), MSG_DONTWAIT | MSG_NOSIGNAL);
+	return s->link >= 0 && ioctl(s->link, SIOCOUTQ, &bytes) == 0 && bytes;
+}
+
+/* What finds no room is sent with a later turn; there is one each tick at least. */
+static void tell_worker(struct supervisor *s)
+{
+	if (s->told != s->plan->authority->changes) {
+		s->told = s->plan->authority->changes;
+		/* Whatever word it reads next, it looks afterwards. */
+		if (!worker_has_unread(s))
+			s->news |= WORKER_LOOK;
+	}
+	if (s->news && s->link >= 0 &&
+	    send(s->link, &s->news, sizeof(s->news),
+		 MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(s->news))
+		s->news = 0;
 }
 
 /* An end that was asked for is known before the worker's is looked at. */
@@ -384,14 +401,14 @@ static void on_keeper(struct supervisor *s)
 			end(s, EXIT_FAILED);
 		return;
 	}
-	if (events & KEEPER_GUEST_LEFT)
+	if (events & KEEPER_GUEST_LEFT) {
 		s->guest = false;
+		/* In a word the one that came is later than the one that left. */
+		s->news &= ~KEEPER_GUEST_CAME;
+	}
 	if (events & KEEPER_GUEST_CAME)
 		s->guest = true;
-	/* Who is born later asks for a new generation anyway. */
-	if (events && s->link >= 0)
-		send(s->link, &events, sizeof(events),
-		     MSG_DONTWAIT | MSG_NOSIGNAL);
+	s->news |= events;
 }
 
 static unsigned int since_us(uint64_t from, uint64_t to)
@@ -565,7 +582,7 @@ static void control(struct supervisor *s)
 
 	if (s->plan->control)
 		control_turn(s->plan->control, &now);
-	tell_changes(s);
+	tell_worker(s);
 }
 
 static int time_to_sleep(const struct supervisor *s)
@@ -604,6 +621,21 @@ static int block_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/*
+ * Also for the keeper, which is forked later. Descriptors that they hand out are refused
+ * when more than this are on their way, whosever of the same user they are; a worker
+ * has a limit of its own (confine.c).
+ */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* Nothing is waited for longer than a killed process's end takes. */
 static void kill_worker(struct supervisor *s)
 {
@@ -632,6 +664,7 @@ int supervisor_run(const struct supervisor_plan *plan)
 	};
 	struct epoll_event ev;
 
+	raise_descriptor_limit();
 	s.signals = block_signals();
 	s.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (s.signals < 0 || s.epoll < 0 || watch(&s, s.signals, TAG_SIGNAL) ||

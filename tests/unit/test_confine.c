@@ -42,6 +42,9 @@
 #include "rumpk/util.h"
 
 #define BYTES (1u << 20)
+/* What it does is counted by user: an unusual one, so that no other test suffers. */
+#define LONELY_UID 54321u
+#define USUAL_DESCRIPTORS 1024u
 
 static char dir[] = "/dev/shm/rumpk-unit-XXXXXX";
 static char image[64];
@@ -396,6 +399,56 @@ static void ends_its_log_whole(void)
 	must(lseek(log, 0, SEEK_END) == sizeof(struct oplog_record));
 }
 
+/* Once it hears the word: hands a descriptor over, and says that it could. */
+static void __attribute__((noreturn)) hand_over(int sock)
+{
+	int pair[2];
+	char byte;
+
+	must(read(sock, &byte, 1) == 1);
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	must(unix_send(pair[0], "x", 1, &sock, 1) == 1);
+	must(write(sock, "y", 1) == 1);
+	_exit(0);
+}
+
+/* Puts as many descriptors on their way, to nobody, as it can. */
+static void park_descriptors(int sock)
+{
+	int fds[UNIX_MAX_FDS];
+	unsigned int i;
+	ssize_t n = 1;
+
+	for (i = 0; i < UNIX_MAX_FDS; i++)
+		fds[i] = sock;
+	for (i = 0; i < 100 && n == 1; i++)
+		n = unix_send(sock, "x", 1, fds, UNIX_MAX_FDS);
+	must(n == -ETOOMANYREFS);
+}
+
+static void leaves_descriptors(void)
+{
+	struct rlimit limit = { USUAL_DESCRIPTORS, USUAL_DESCRIPTORS };
+	int pair[2];
+	int ask[2];
+	char byte;
+
+	must(geteuid() != 0 || setuid(LONELY_UID) == 0);
+	must(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, ask) == 0);
+	if (fork() == 0) {
+		close(ask[0]);
+		hand_over(ask[1]);
+	}
+	close(ask[1]);
+	confine_all();
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	park_descriptors(pair[0]);
+	must(write(ask[0], "x", 1) == 1);
+	must(read(ask[0], &byte, 1) == 1);
+	denied(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
 static void nothing(int signal)
 {
 	(void)signal;
@@ -560,6 +613,7 @@ CONFINE_TEST(names_nothing)
 CONFINE_TEST(sends_to_no_name)
 CONFINE_TEST(becomes_nothing_else)
 CONFINE_TEST(ring_names_nothing)
+CONFINE_TEST(leaves_descriptors)
 CONFINE_TEST(serves_disks)
 CONFINE_TEST(ends_its_log_whole)
 CONFINE_TEST(serves_the_rest)
@@ -609,6 +663,7 @@ int main(void)
 		cmocka_unit_test(confined_becomes_nothing_else),
 		cmocka_unit_test(confined_ring_names_nothing),
 		cmocka_unit_test(confined_by_landlock_alone),
+		cmocka_unit_test(confined_leaves_descriptors),
 		cmocka_unit_test(confined_serves_disks),
 		cmocka_unit_test(confined_ends_its_log_whole),
 		cmocka_unit_test(confined_serves_the_rest),

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -795,6 +796,33 @@ static int teardown(void **state)
 	return rmdir(dir);
 }
 
+/* Who looks for a stale socket is alone with it: another waits, and replaces nothing. */
+static void control_waits_for_its_place(void **state)
+{
+	char lock[128];
+	pid_t holder;
+	int status;
+	int fd;
+
+	attach();
+	assert_int_equal(end(SIGKILL), 256);
+	snprintf(lock, sizeof(lock), "%s.lock", control_path);
+	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	holder = fork();
+	if (!holder) {
+		usleep(1000000);
+		_exit(unix_connect(control_path, SOCK_STREAM) != -ECONNREFUSED);
+	}
+	close(fd);
+	start();
+	assert_int_equal(waitpid(holder, &status, 0), holder);
+	assert_int_equal(status, 0);
+	assert_int_not_equal(access(lock, F_OK), 0);
+	daemon_follow(&g, DEPTH);
+	assert_cap(0, "rwdm");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -818,6 +846,7 @@ int main(void)
 		TEST(control_refuses_others),
 		TEST(control_takes_its_place),
 		TEST(control_is_audited_at_the_ready_fd),
+		TEST(control_waits_for_its_place),
 	};
 
 	sync_fails = mmap(NULL, sizeof(*sync_fails), PROT_READ | PROT_WRITE,

@@ -301,6 +301,7 @@ static void line_zero_copy_refused(void **state)
 static void line_refused(void **state)
 {
 	static const char *const cases[][2] = {
+		{ "--socket /s --control /s --disk mem=1M", "--control /s" },
 		{ "--disk mem=1M", "--socket" },
 		{ "--socket /s", "--disk" },
 		{ "--socket", "--socket" },

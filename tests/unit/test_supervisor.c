@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,7 +54,10 @@ enum behaviour {
  * @serving: workers that have served
  * @hups: SIGHUPs that workers got
  * @served: calls of the plan's
- * @news: of the guest that workers got
+ * @busy: workers that serve read no news
+ * @news: words that workers got
+ * @heard: what was in them
+ * @guest: what a worker knows of the guest by now
  */
 struct page {
 	enum behaviour script[8];
@@ -63,7 +68,10 @@ struct page {
 	unsigned int serving;
 	unsigned int hups;
 	unsigned int served;
+	unsigned int busy;
 	unsigned int news;
+	unsigned int heard;
+	unsigned int guest;
 };
 
 static struct page *page;
@@ -96,19 +104,42 @@ static void say_served(const struct worker_seat *seat, struct ledger *l)
 	one_more(&page->serving);
 }
 
+/* In the order in which a worker takes them. */
+static void hear(uint32_t word)
+{
+	if (word & KEEPER_GUEST_LEFT)
+		page->guest = 0;
+	if (word & KEEPER_GUEST_CAME)
+		page->guest = 1;
+	__atomic_or_fetch(&page->heard, word, __ATOMIC_SEQ_CST);
+	one_more(&page->news);
+}
+
+static ssize_t read_news(const struct worker_seat *seat)
+{
+	uint32_t word;
+	ssize_t n = 1;
+
+	while (n > 0 && !count(&page->busy)) {
+		n = recv(seat->link, &word, sizeof(word), MSG_DONTWAIT);
+		if (n > 0)
+			hear(word);
+	}
+	return n;
+}
+
 /* Until SIGTERM, or the supervisor's end. */
 static int serve(const struct worker_seat *seat, struct ledger *l)
 {
 	const struct timespec tenth = { .tv_nsec = 20000000 };
 	sigset_t set;
-	uint32_t word;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	for (;;) {
 		int got = sigtimedwait(&set, NULL, &tenth);
-		ssize_t n = recv(seat->link, &word, sizeof(word), MSG_DONTWAIT);
+		ssize_t n = read_news(seat);
 
 		l->beat.turns++;
 		l->beat.beats++;
@@ -118,8 +149,6 @@ static int serve(const struct worker_seat *seat, struct ledger *l)
 			one_more(&page->hups);
 		if (n == 0)
 			return 8;
-		if (n > 0)
-			one_more(&page->news);
 	}
 }
 
@@ -337,6 +366,26 @@ static void ends_with_its_worker(void **state)
 	assert_int_equal(page->born, 1);
 }
 
+/* What others put on their way does not keep it from handing descriptors over. */
+static void has_room_for_descriptors(void **state)
+{
+	struct rlimit before;
+	struct rlimit limit;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = 100;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	START(0, SERVE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	wait_count(&page->served, 1);
+	assert_int_equal(prlimit(supervisor, RLIMIT_NOFILE, NULL, &limit), 0);
+	assert_int_equal(limit.rlim_cur, before.rlim_max);
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 7);
+}
+
 /* A start that fails is the user's to mend. */
 static void first_failure_is_final(void **state)
 {
@@ -550,6 +599,77 @@ static void news_are_passed_on(void **state)
 	assert_int_equal(wait_end(), 7);
 }
 
+/* What the supervisor is sent, it has read when this returns. */
+static void keeper_says(uint32_t word)
+{
+	uint64_t until = now_ms() + 20000;
+	int unread = 1;
+
+	assert_int_equal(send(keeper[0], &word, sizeof(word), 0), sizeof(word));
+	while (unread) {
+		assert_true(now_ms() < until);
+		assert_int_equal(ioctl(keeper[0], SIOCOUTQ, &unread), 0);
+	}
+}
+
+static void wait_heard(uint32_t words)
+{
+	uint64_t until = now_ms() + 20000;
+
+	while ((count(&page->heard) & words) != words) {
+		assert_true(now_ms() < until);
+		usleep(2000);
+	}
+}
+
+/* More than there is room for while a worker is busy: nothing of it is lost. */
+static void news_are_not_lost(void **state)
+{
+	const uint32_t last[] = { KEEPER_GUEST_LEFT, KEEPER_GUEST_CAME };
+	unsigned int i;
+	int n;
+
+	(void)state;
+	START(0, SERVE);
+	wait_count(&page->served, 1);
+	for (i = 0; i < ARRAY_SIZE(last); i++) {
+		page->busy = 1;
+		for (n = 0; n < 1000; n++)
+			keeper_says(KEEPER_GUEST_REFUSED);
+		keeper_says(last[1 - i]);
+		keeper_says(last[i]);
+		page->heard = 0;
+		page->busy = 0;
+		wait_heard(last[i]);
+		assert_int_equal(page->guest, last[i] == KEEPER_GUEST_CAME);
+	}
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 7);
+}
+
+/* However often the authority changes, a worker that is busy has one word to read. */
+static void changes_are_one_word(void **state)
+{
+	int n;
+
+	(void)state;
+	START(0, SERVE);
+	wait_count(&page->served, 1);
+	page->busy = 1;
+	for (n = 0; n < 1000; n++) {
+		safety_changed(authority);
+		/* A turn, in which there is nothing else to tell. */
+		keeper_says(0);
+	}
+	keeper_says(KEEPER_GUEST_LEFT);
+	page->busy = 0;
+	wait_heard(WORKER_LOOK | KEEPER_GUEST_LEFT);
+	/* And one that it was about to read when it became busy. */
+	assert_in_range(count(&page->news), 1, 3);
+	kill(supervisor, SIGTERM);
+	assert_int_equal(wait_end(), 7);
+}
+
 /* Its end is the end of the cell; the worker is told, not killed. */
 static void keeper_ends(void **state)
 {
@@ -654,6 +774,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(ends_with_its_worker),
+		TEST(has_room_for_descriptors),
 		TEST(first_failure_is_final),
 		TEST(first_crash_is_final),
 		TEST(log_is_no_workers),
@@ -669,6 +790,8 @@ int main(void)
 		TEST(signals_are_passed_on),
 		TEST(hangup_is_no_word),
 		TEST(news_are_passed_on),
+		TEST(news_are_not_lost),
+		TEST(changes_are_one_word),
 		TEST(keeper_ends),
 		TEST(flood_keeps_nobody_out),
 	};
