@@ -25,10 +25,13 @@ relied_on() {
 		END { for (name in hash) print hash[name] "  " name }'
 }
 
-# cut_image CUT SEED FILE [UNIT]
+# cut_image CUT SEED FILE. Whole blocks of the filesystem are there or not: a superblock
+# or a commit block that is half there is what ext4 does not recover from by itself, on
+# any disk. e2fsck takes the group descriptors of the beginning then, and a kernel says
+# that the journal is corrupt (JBD2 has mended that after 6.1).
 cut_image() {
 	cp --sparse=always "$tmp/base" "$3"
-	"$powercut" "$tmp/log" image 0 "$1" "$2" "$3" ${4:+"$4"}
+	"$powercut" "$tmp/log" image 0 "$1" "$2" "$3" "$FS_BLOCK"
 }
 
 # judge CUT FILE: after recovery, as the host sees it.

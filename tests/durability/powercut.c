@@ -3,14 +3,14 @@
  * What a power cut could have left of a disk, made from rumpk's operation log.
  *
  *	powercut LOG cuts DISK N           so many places to cut at, one a line
- *	powercut LOG image DISK CUT SEED FILE [UNIT]   of a copy of the image before
+ *	powercut LOG image DISK CUT SEED FILE UNIT   of a copy of the image before
  *	powercut LOG lines DISK CUT        first line of each block written to DISK
  *	powercut LOG lives DISK 0          how often service of DISK began
  *
  * CUT is a number of records: those before it have happened. An operation is on
  * the medium for certain when it had ended before a sync began that has ended
  * well, or was durable and has ended well. Of all others that had begun each UNIT of
- * bytes (512) is there or not, as SEED has it; with SEED 0 none of them is.
+ * bytes is there or not, as SEED has it; with SEED 0 none of them is.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -203,6 +203,8 @@ static void make_image(unsigned int disk, size_t cut, uint64_t seed,
 	uint8_t *image;
 	size_t i;
 
+	if (!unit)
+		errx(2, "unit 0: must be a number of bytes");
 	if (fd < 0 || fstat(fd, &st) < 0)
 		err(1, "%s", path);
 	image = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
@@ -333,9 +335,9 @@ int main(int argc, char **argv)
 		print_lines(disk, place(argv[4]));
 	else if (!strcmp(what, "lives"))
 		print_lives(disk);
-	else if (!strcmp(what, "image") && (argc == 7 || argc == 8))
+	else if (!strcmp(what, "image") && argc == 8)
 		make_image(disk, place(argv[4]), number(argv[5]), argv[6],
-			   argc == 8 ? number(argv[7]) : BLOCK);
+			   number(argv[7]));
 	else
 		errx(2, "%s: must be cuts, image, lines or lives", what);
 	return 0;

@@ -44,13 +44,11 @@ for path in /sys/block/nxblk*; do
 done
 SCRIPT
 
-# mount_images CUT...: each in a guest, all in one. Whole blocks of the filesystem are
-# there or not: a kernel takes a commit block that is half there for a corrupt journal,
-# and leaves the disk to e2fsck (JBD2 has mended that after 6.1).
+# mount_images CUT...: each in a guest, all in one.
 mount_images() {
 	local disks=() j
 	for ((j = 0; j < $#; j++)); do
-		cut_image "${@:j + 1:1}" $((seed + j + 1)) "$tmp/image$j" "$FS_BLOCK"
+		cut_image "${@:j + 1:1}" $((seed + j + 1)) "$tmp/image$j"
 		relied_on "${@:j + 1:1}" >"$tmp/relied$j"
 		disks+=(--disk "$tmp/image$j" --put "$tmp/relied$j:/relied-nxblk$j")
 	done
