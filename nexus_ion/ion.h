@@ -7,8 +7,8 @@
  *
  * - A driver opens each channel of its device with ion_channel_open() and closes
  *   it with ion_channel_close(); between the two the transport calls its
- *   &struct ion_channel_ops. With several channels it calls
- *   ion_channel_close_begin() for all of them first.
+ *   &struct ion_channel_ops. ion_channel_close_begin() for all of several channels
+ *   first has the host drain them together.
  * - ->offer(), ->up(), ->down() and ->changed() run in process context, never two
  *   of them at once for one channel, and may sleep. They must not call
  *   ion_channel_close() or ion_channel_close_begin().
