@@ -15,7 +15,13 @@ uml_count=0
 
 # NO_ZERO_COPY DISK, in a script: the in-memory valve knows RAM by its resources, and
 # this kernel has none.
-readonly NO_ZERO_COPY='no_zero_copy() { echo 4294967295 >/sys/block/$1/nexus/zero_copy_min; }; no_zero_copy'
+# The disk's node is there a moment before its link in /sys/block is.
+readonly NO_ZERO_COPY='
+	no_zero_copy() {
+		until [ -e /sys/block/$1/nexus ]; do sleep 0.1; done
+		echo 4294967295 >/sys/block/$1/nexus/zero_copy_min
+	}
+	no_zero_copy'
 
 # node DISK, in a script: one at /tmp/DISK that stays when the disk goes.  Who writes to
 # a name in /dev that has just gone makes a file, which then is in the disk's way.
