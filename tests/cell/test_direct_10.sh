@@ -12,8 +12,9 @@ cat >"$tmp/unload.sh" <<'GUEST'
 driver=/sys/bus/ion/drivers/nexus_blk
 nexus=/sys/block/nxblk0/nexus
 wait_for() { for _ in $(seq 100); do [ -e $nexus ] && [ -b /dev/nxblk0 ] && return; sleep 0.1; done; exit 90; }
-# Until its disk has gone. A file in its place could be written for ever.
-reader() { while dd if=/dev/nxblk0 of=/dev/null bs=256k count=32 iflag=direct 2>/dev/null; do :; done; }
+# Until its disk has gone. A writer may come just then and make a file of that name,
+# which could be read and written for ever.
+reader() { while [ -b /dev/nxblk0 ] && dd if=/dev/nxblk0 of=/dev/null bs=256k count=32 iflag=direct 2>/dev/null; do :; done; }
 writer() { while [ -b /dev/nxblk0 ] && dd if=/dev/zero of=/dev/nxblk0 bs=128k count=32 seek=100 oflag=direct 2>/dev/null; do :; done; }
 busy() { for _ in $(seq 100); do [ "$(cat $nexus/zero_copy)" -gt $1 ] && return; sleep 0.1; done; exit 91; }
 
