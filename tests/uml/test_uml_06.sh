@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 600
+# timeout: 600 5700
 # G9 under KASAN and lockdep: noise all over the window, from ever other seeds, while
 # disks are read, written and flushed, and while they are taken away. Nothing of the
 # kernel's is touched; when the window is right again the disks are, without a reboot.
@@ -10,7 +10,8 @@ source "$(dirname "$0")/host_lib.sh"
 planned uml-noise 300 20000
 host rogue noise none
 uml_root
-uml 550 <<-RUN || fail "the guest ended with $?: $(tail -n 3 "$tmp/out")"
+scaled 550 5400
+uml "$REPLY" <<-RUN || fail "the guest ended with $?: $(tail -n 3 "$tmp/out")"
 	$NODE
 	wrong() { echo "seed \$seed: \$*"; exit 1; }
 	await() { for _ in \$(seq 1200); do "\$@" && return; sleep 0.1; done; wrong "in vain: \$*"; }
