@@ -34,6 +34,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define BLOCK 4096u
@@ -226,6 +227,8 @@ static void do_zero(uint32_t first, uint32_t count)
 	uint32_t i;
 
 	say("z %u %u %llu", first, count, (unsigned long long)seq);
+	/* A reset must not take the line from the console's buffer and leave the zeroes. */
+	tcdrain(STDOUT_FILENO);
 	if (!fallocate(disk, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		       (off_t)first * BLOCK, (off_t)count * BLOCK)) {
 		hold(first, count, 0);
