@@ -8,6 +8,7 @@
 source "$(dirname "$0")/host_lib.sh"
 
 planned uml-noise 300 20000
+SEEDS=$REPLY
 host rogue noise none
 uml_root
 scaled 550 5400
@@ -32,7 +33,7 @@ uml "$REPLY" <<-RUN || fail "the guest ended with $?: $(tail -n 3 "$tmp/out")"
 	}
 	reads() { timeout 5 dd if=/tmp/\$1 of=/dev/null bs=64k count=8 iflag=direct 2>/dev/null; }
 	insmod /modules/nexus_ion.ko && insmod /modules/nexus_blk.ko transport=ion || exit 101
-	for seed in \$(seq 1 50 $REPLY); do
+	for seed in \$(seq 1 50 $SEEDS); do
 		insmod /modules/rogue_peer.ko misdeeds=noise,none seed=\$seed most=50 || exit 102
 		touch /tmp/go
 		for disk in nxblk0 nxblk1 nxblk2; do
