@@ -386,8 +386,8 @@ void nxblk_queue_drained(struct nxblk_queue *q);
 unsigned int nxblk_queue_end_all(struct nxblk_queue *q, blk_status_t status,
 				 bool removal);
 unsigned int nxblk_queue_closed(struct nxblk_queue *q, bool drained);
-unsigned int nxblk_queue_in_flight(const struct nxblk_queue *q);
-bool nxblk_queue_in_quarantine(const struct nxblk_queue *q);
+unsigned int nxblk_queue_count(const struct nxblk_queue *q,
+			       enum nxblk_slot_state state);
 u64 nxblk_queue_oldest(struct nxblk_queue *q);
 bool nxblk_queue_release(struct nxblk_queue *q, struct nxblk_slot *slot,
 			 enum nxblk_slot_state from);

@@ -114,7 +114,8 @@ static void nxblk_outage_settle(struct nxblk_disk *d)
 	if (!d->fail || d->state == NXBLK_DEAD)
 		return;
 	for (i = 0; i < d->nr_queues; i++)
-		if (d->queues[i].up && nxblk_queue_in_quarantine(&d->queues[i]))
+		if (d->queues[i].up &&
+		    nxblk_queue_count(&d->queues[i], NXBLK_SLOT_QUARANTINE))
 			ion_channel_fault(d->queues[i].ch, ION_REASON_UNANSWERED);
 }
 
@@ -131,7 +132,7 @@ unsigned int nxblk_outage_held(const struct nxblk_disk *d)
 	if (!READ_ONCE(d->fail))
 		return 0;
 	for (i = 0; i < d->nr_queues; i++)
-		n += nxblk_queue_in_flight(&d->queues[i]);
+		n += nxblk_queue_count(&d->queues[i], NXBLK_SLOT_IN_FLIGHT);
 	return n;
 }
 

@@ -379,35 +379,21 @@ unsigned int nxblk_queue_end_all(struct nxblk_queue *q, blk_status_t status,
 }
 
 /**
- * nxblk_queue_in_flight - how many requests the host has
+ * nxblk_queue_count - how many requests are in a state
  * @q: queue
+ * @state: IN_FLIGHT: the host has them; QUARANTINE: and they have been ended
  *
- * Return: number of requests, without INFO.
+ * Return: number of slots, without INFO's.
  */
-unsigned int nxblk_queue_in_flight(const struct nxblk_queue *q)
+unsigned int nxblk_queue_count(const struct nxblk_queue *q,
+			       enum nxblk_slot_state state)
 {
 	unsigned int tag, n = 0;
 
 	for (tag = 0; tag + 1 < q->depth; tag++)
-		if (atomic_read(&q->slots[tag].state) == NXBLK_SLOT_IN_FLIGHT)
+		if (atomic_read(&q->slots[tag].state) == state)
 			n++;
 	return n;
-}
-
-/**
- * nxblk_queue_in_quarantine - is the host yet to have done with ended requests
- * @q: queue
- *
- * Return: whether there are any.
- */
-bool nxblk_queue_in_quarantine(const struct nxblk_queue *q)
-{
-	unsigned int tag;
-
-	for (tag = 0; tag + 1 < q->depth; tag++)
-		if (atomic_read(&q->slots[tag].state) == NXBLK_SLOT_QUARANTINE)
-			return true;
-	return false;
 }
 
 /**
