@@ -46,6 +46,11 @@ dmesg | grep -E "ended unanswered|page write|no host" && wrong "dirty data was t
 echo ion0-0700-0 >/sys/bus/ion/drivers/nexus_blk/bind || wrong "not bound"
 await_disk
 dd if=/dev/nxblk0 bs=512 skip=8 count=1 2>/dev/null | cmp - /expected || wrong "the write is lost"
+# Who looked for partitions in the new disk, a worker of the kernel, closes it one tick later.
+for _ in $(seq 100); do
+	[ "$(cat /sys/module/nexus_blk/refcnt)" != 0 ] || break
+	sleep 0.1
+done
 rmmod nexus_blk && rmmod nexus_ion || wrong "the modules do not unload"
 GUEST
 
