@@ -1,25 +1,40 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The history that tests/soak/checked tells, over all boots, and what was found: is
-# any block older than what was answered, or zero without having been zeroed since?
-# Prints what came of it; status 1 when something was lost.
+# First the zeroings, then the history that tests/soak/checked tells, over all boots, and
+# what was found: is any block older than what was answered, or zero without having been
+# zeroed since?  Prints what came of it; status 1 when something was lost.
 
 function bad(text) {
-	print "lost: line " NR ": " text
+	print "lost: line " FNR ": " text
 	lost++
+}
+
+# until BOOT: takes in what was zeroed before it. The numbers of a boot begin with its own.
+function until(boot,	i, z) {
+	while (taken < tellings) {
+		split(told[taken + 1], z, " ")
+		if (int(z[4] / 4294967296) >= boot) break
+		for (i = z[2]; i < z[2] + z[3]; i++) zeroing[i] = z[4]
+		taken++
+	}
 }
 
 # A line that was cut off, or that the console has mixed with another, is none.
 $NF != "." { next }
 
-$1 == "boot" && NF == 3 { boot = $2; boots++ }
+NR == FNR {
+	if ($1 == "z" && NF == 5) told[++tellings] = $0
+	next
+}
+
+# What a boot zeroes does not excuse what is found before it.
+$1 == "boot" && NF == 3 { until(boot = $2); boots++ }
+$1 == "stopped" { until(boot + 1) }
 
 $1 == "a" && NF == 5 {
 	for (i = $2; i < $2 + $3; i++) answered[i] = $4
 	writes++
 }
-
-$1 == "z" && NF == 5 { for (i = $2; i < $2 + $3; i++) zeroing[i] = $4 }
 
 # A block that was zeroed holds nothing as new as before, and no write older than that.
 $1 == "Z" && NF == 5 {
@@ -44,5 +59,5 @@ END {
 	text = text found + 0 " places looked at"
 	for (kind in errors) text = text ", " errors[kind] " times " kind
 	print text ", " lost + 0 " lost"
-	exit lost > 0
+	exit lost > 0 || !found || !tellings
 }
