@@ -317,16 +317,27 @@ void device_start(int sock)
 		abort();
 }
 
+/* A driver may have come and died before anybody looked. */
+static bool has_gone(int sock)
+{
+	struct pollfd p = { .fd = sock, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) == 1;
+}
+
 /* Started when a driver comes, which it has to. */
 void device_accept(int listener)
 {
 	struct pollfd p = { .fd = listener, .events = POLLIN };
 	int sock = -1;
 
-	if (poll(&p, 1, 20000) == 1)
-		sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	if (sock < 0)
-		abort();
+	do {
+		close_fd(&sock);
+		if (poll(&p, 1, 20000) == 1)
+			sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (sock < 0)
+			abort();
+	} while (has_gone(sock));
 	device_start(sock);
 }
 
