@@ -250,18 +250,19 @@ static void disk_config(struct valve_disk *disk, const struct disk_options *d,
 
 static int log_disks(struct cell *c, const struct options *o)
 {
-	uint64_t *end = &c->ledger->log_end;
+	struct oplog_known *log = &c->ledger->log;
 	unsigned int i;
 	int err = 0;
 	int fd;
 
 	if (!o->op_log)
 		return 0;
-	fd = oplog_open(o->op_log, end, c->successor);
+	fd = oplog_open(o->op_log, log, c->successor);
 	if (fd < 0)
-		return *end == OPLOG_ENDED ? 0 : fd;
+		return log->end == OPLOG_ENDED ? 0 : fd;
 	for (i = 0; i < c->count && !err; i++) {
-		c->disk[i].hal = hal_log_open(c->disk[i].hal, fd, i, end);
+		c->disk[i].hal = hal_log_open(c->disk[i].hal, fd, i,
+					      &log->end);
 		if (!c->disk[i].hal)
 			err = -EINVAL;
 	}

@@ -12,14 +12,18 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "image.h"
 #include "log.h"
 #include "util.h"
 
 /* One record before what hal_io.iov can have. */
 #define MOST_PIECES 1024
+#define TAKE_MS 1000u
+#define TAKE_RETRY_US 200
 
 /**
  * struct logged - an operation that is under way
@@ -310,64 +314,120 @@ static int64_t whole_records(int fd, uint64_t size)
 	return begins_record(fd, at, size - at) ? (int64_t)at : -EINVAL;
 }
 
+/*
+ * Two that append to one log would each cut off what the other has written. A worker's
+ * hold goes with it, but not before its successor looks for it.
+ */
+static int log_take(int fd)
+{
+	uint64_t until = now_ms() + TAKE_MS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (now_ms() >= until)
+			return -EBUSY;
+		usleep(TAKE_RETRY_US);
+	}
+	return 0;
+}
+
+/* How far a file is whole, by what is known, or else by what is in it. */
+static int64_t judge(int fd, uint64_t size, struct oplog_known *log, bool successor)
+{
+	uint8_t file[sizeof(log->file)];
+	bool same;
+
+	image_identity(fd, file);
+	same = memcmp(file, log->file, sizeof(file)) == 0;
+	/* Nobody would miss what was not logged meanwhile. */
+	if (same && log->end == OPLOG_ENDED)
+		return -ESTALE;
+	if (!same && successor)
+		return -EEXIST;
+	memcpy(log->file, file, sizeof(file));
+	if (!same || !log->end)
+		return whole_records(fd, size);
+	return log->end > size ? -ENODATA : (int64_t)log->end;
+}
+
 /* Cut off what is not whole, so that what follows can be read. */
-static int repair(int fd, const char *path, uint64_t *end)
+static int repair(int fd, const char *path, struct oplog_known *log, bool successor)
 {
 	struct stat st;
-	uint64_t size;
 	int64_t whole;
+	int err;
 
+	if (!is_file(fd)) {
+		memset(log, 0, sizeof(*log));
+		return 0;
+	}
+	err = log_take(fd);
+	if (err)
+		return err;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return 0;
-	size = (uint64_t)st.st_size;
-	whole = *end ? (int64_t)*end : whole_records(fd, size);
+	whole = judge(fd, (uint64_t)st.st_size, log, successor);
 	if (whole < 0)
 		return (int)whole;
-	if ((uint64_t)whole > size)
-		return -ENODATA;
-	*end = (uint64_t)whole;
-	if (*end == size)
+	log->end = (uint64_t)whole;
+	if (whole == st.st_size)
 		return 0;
-	rumpk_info("--op-log %s: %llu bytes of a record that nobody ended are cut off",
-		   path, (unsigned long long)(size - *end));
+	rumpk_info("--op-log %s: %lld bytes of a record that nobody ended are cut off",
+		   path, (long long)(st.st_size - whole));
 	return ftruncate(fd, whole) < 0 ? -errno : 0;
+}
+
+static const char *fault(int err)
+{
+	switch (err) {
+	case -EINVAL:
+		return "is no operation log";
+	case -ENODATA:
+		return "is shorter than it was";
+	case -EBUSY:
+		return "is written by another rumpk";
+	case -EEXIST:
+		return "is another file than it was";
+	case -ESTALE:
+		return "ended before, and would have a hole: nothing is logged, name another file";
+	default:
+		return strerror(-err);
+	}
 }
 
 /**
  * oplog_open - open the log to append to it
  * @path: of the log, which need not be there
- * @end: how far it is whole, as far as that is known; filled
+ * @log: what is known of it; filled
  * @successor: a worker before this one has written to it: it goes on without the
- *	log rather than not at all, and then @end is OPLOG_ENDED
+ *	log rather than not at all
  *
- * Return: a descriptor, or -EINVAL after a message.
+ * A log that has ended is not gone on with, nor by a rumpk that comes again: another
+ * file is a new log.
+ *
+ * Return: a descriptor, or -EINVAL after a message; with OPLOG_ENDED in @log there is
+ * no log any more, and that is no reason not to serve.
  */
-int oplog_open(const char *path, uint64_t *end, bool successor)
+int oplog_open(const char *path, struct oplog_known *log, bool successor)
 {
 	const int flags = O_RDWR | O_APPEND | O_CLOEXEC;
 	int fd = -1;
 	int err = 0;
 
-	if (successor && *end == OPLOG_ENDED)
+	if (successor && log->end == OPLOG_ENDED)
 		return -EINVAL;
-	if (*end == OPLOG_ENDED)
-		*end = 0;
 	fd = open(path, successor ? flags : flags | O_CREAT, 0600);
 	if (fd < 0)
 		err = -errno;
 	else
-		err = repair(fd, path, end);
+		err = repair(fd, path, log, successor);
 	if (!err)
 		return fd;
 	close_fd(&fd);
-	rumpk_error("--op-log %s: %s", path,
-		    err == -EINVAL  ? "is no operation log" :
-		    err == -ENODATA ? "is shorter than it was" :
-				      strerror(-err));
+	rumpk_error("--op-log %s: %s", path, fault(err));
 	if (successor)
-		*end = OPLOG_ENDED;
+		log->end = OPLOG_ENDED;
 	return -EINVAL;
 }
 

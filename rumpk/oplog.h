@@ -8,8 +8,9 @@
  * rumpk that comes again, or a worker that follows another, appends; its %OPLOG_DISK
  * record of a disk says that the log tells of no further ends of what began before.
  * How far the log is whole is kept in the ledger: what a worker that was killed has
- * written beyond, it had neither begun nor told anybody of, and is cut off. Little-endian; the data that a write was
- * given follows its record.
+ * written beyond, it had neither begun nor told anybody of, and is cut off. Who appends
+ * holds the file's lock. Little-endian; the data that a write was given follows its
+ * record.
  */
 #ifndef RUMPK_OPLOG_H
 #define RUMPK_OPLOG_H
@@ -61,7 +62,17 @@ ION_ASSERT_SIZE(struct oplog_record, 32);
 /* It could not be written at some time: better a short log than one with a hole. */
 #define OPLOG_ENDED (~0ull)
 
-int oplog_open(const char *path, uint64_t *end, bool successor);
+/**
+ * struct oplog_known - what whoever goes on with a log knows of it
+ * @end: bytes of whole records; 0: nothing is known; OPLOG_ENDED
+ * @file: which file it is, image_identity()
+ */
+struct oplog_known {
+	uint64_t end;
+	uint8_t file[16];
+};
+
+int oplog_open(const char *path, struct oplog_known *log, bool successor);
 struct hal *hal_log_open(struct hal *below, int fd, unsigned int disk,
 			 uint64_t *end);
 

@@ -17,6 +17,7 @@
 
 #include "beat.h"
 #include "cspace.h"
+#include "oplog.h"
 #include "options.h"
 #include "valve.h"
 #include "virtio_blk.h"
@@ -37,7 +38,7 @@ struct safety_header {
 };
 
 /* To be changed with whatever stands below, or in what it contains. */
-#define SAFETY_VERSION 3u
+#define SAFETY_VERSION 4u
 
 /**
  * struct authority - what the cell may do, and what it may not be promised
@@ -113,7 +114,7 @@ struct ledger_disk {
  *	before is pending in @channel, or over
  * @beat: signs of life
  * @stamps: of this worker
- * @log_end: bytes of whole records in the operation log, OPLOG_ENDED; 0: none yet
+ * @log: what is known of the operation log
  * @channel: what each channel goes on from
  * @disk: what each disk goes on from
  */
@@ -124,7 +125,7 @@ struct ledger {
 	uint64_t seen;
 	struct beat_words beat;
 	struct ledger_stamps stamps;
-	uint64_t log_end;
+	struct oplog_known log;
 	struct valve_account channel[WINDOW_MAX_DISKS];
 	struct ledger_disk disk[WINDOW_MAX_DISKS];
 };

@@ -21,7 +21,7 @@
 #define DISK 3
 
 static int ended;
-static uint64_t log_end;
+static struct oplog_known known;
 static char path[32];
 
 static void op_done(struct hal_io *io)
@@ -41,7 +41,7 @@ static struct hal *open_logged(int log)
 	below = hal_mem_open(fd, BYTES, false, 512, uuid);
 	close(fd);
 	assert_non_null(below);
-	hal = hal_log_open(below, log, DISK, &log_end);
+	hal = hal_log_open(below, log, DISK, &known.end);
 	assert_non_null(hal);
 	assert_int_equal(hal->info.capacity, BYTES);
 	assert_memory_equal(hal->info.uuid, uuid, 16);
@@ -103,7 +103,7 @@ static void log_tells_all_in_order(void **state)
 	struct oplog_record rec;
 	off_t at = 0;
 
-	log_end = 0;
+	known.end = 0;
 	hal = open_logged(fd);
 	memset(data, 0x5a, sizeof(data));
 	data[600] = 7;
@@ -140,7 +140,7 @@ static void log_that_is_full_ends_alone(void **state)
 	struct hal *hal;
 
 	assert_true(fd >= 0);
-	log_end = 0;
+	known.end = 0;
 	hal = open_logged(fd);
 	close(fd);
 	memset(data, 0x77, sizeof(data));
@@ -165,16 +165,17 @@ static off_t make_log(void)
 	struct hal *hal;
 
 	strcpy(path, "/dev/shm/oplog-XXXXXX");
-	fd = mkstemp(path);
-	assert_int_equal(fcntl(fd, F_SETFL, O_APPEND), 0);
-	log_end = 0;
+	close(mkstemp(path));
+	known.end = 0;
+	fd = oplog_open(path, &known, false);
+	assert_true(fd >= 0);
 	hal = open_logged(fd);
 	write_record(hal, 0);
 	hal_close(hal);
 	assert_int_equal(lseek(fd, 0, SEEK_END), 32 + 32 + 1024 + 32);
-	assert_int_equal(log_end, 32 + 32 + 1024 + 32);
+	assert_int_equal(known.end, 32 + 32 + 1024 + 32);
 	close(fd);
-	return (off_t)log_end;
+	return (off_t)known.end;
 }
 
 static void append_of(size_t bytes, uint64_t length)
@@ -203,8 +204,8 @@ static void expect_whole(off_t before)
 {
 	struct hal *hal;
 	off_t at = before;
-	int fd = oplog_open(path, &log_end, true);
-	const uint64_t whole = log_end;
+	int fd = oplog_open(path, &known, true);
+	const uint64_t whole = known.end;
 
 	assert_true(fd >= 0);
 	assert_int_equal(whole, before);
@@ -243,8 +244,8 @@ static void torn_record_of_another_cell(void **state)
 		int fd;
 
 		append(torn[i]);
-		log_end = 0;
-		fd = oplog_open(path, &log_end, false);
+		known.end = 0;
+		fd = oplog_open(path, &known, false);
 		assert_true(fd >= 0);
 		close(fd);
 		expect_whole(whole);
@@ -263,9 +264,9 @@ static void length_beyond_all(void **state)
 		int fd;
 
 		append_of(64, length[i]);
-		log_end = 0;
+		known.end = 0;
 		alarm(10);
-		fd = oplog_open(path, &log_end, false);
+		fd = oplog_open(path, &known, false);
 		alarm(0);
 		assert_true(fd >= 0);
 		close(fd);
@@ -281,13 +282,75 @@ static void what_is_no_log_is_left_alone(void **state)
 	(void)state;
 	assert_int_equal(pwrite(fd, "text", 4, 32), 4);
 	close(fd);
-	log_end = 0;
-	assert_int_equal(oplog_open(path, &log_end, false), -EINVAL);
+	known.end = 0;
+	assert_int_equal(oplog_open(path, &known, false), -EINVAL);
 	assert_int_equal(truncate(path, whole - 1), 0);
-	log_end = (uint64_t)whole;
-	assert_int_equal(oplog_open(path, &log_end, true), -EINVAL);
-	assert_true(log_end == OPLOG_ENDED);
+	known.end = (uint64_t)whole;
+	assert_int_equal(oplog_open(path, &known, true), -EINVAL);
+	assert_true(known.end == OPLOG_ENDED);
 	unlink(path);
+}
+
+/* An end that is known is that of one file, whatever is named now. */
+static void another_file_is_left_alone(void **state)
+{
+	static const char text[4096] = "no record of any log";
+	char old[sizeof(path)];
+	char found[sizeof(text)];
+	bool successor;
+	int fd;
+
+	(void)state;
+	for (successor = false;; successor = true) {
+		make_log();
+		memcpy(old, path, sizeof(old));
+		memcpy(path + strlen(path) - 6, "XXXXXX", 6);
+		fd = mkstemp(path);
+		assert_int_equal(write(fd, text, sizeof(text)), sizeof(text));
+		assert_int_equal(oplog_open(path, &known, successor), -EINVAL);
+		assert_true(successor == (known.end == OPLOG_ENDED));
+		assert_int_equal(lseek(fd, 0, SEEK_END), sizeof(text));
+		assert_int_equal(pread(fd, found, sizeof(found), 0),
+				 sizeof(found));
+		assert_memory_equal(found, text, sizeof(text));
+		close(fd);
+		unlink(path);
+		unlink(old);
+		if (successor)
+			break;
+	}
+}
+
+/* What a rumpk that comes again is given in its place begins by itself. */
+static void another_log_is_a_new_one(void **state)
+{
+	char old[sizeof(path)];
+
+	(void)state;
+	make_log();
+	memcpy(old, path, sizeof(old));
+	memcpy(path + strlen(path) - 6, "XXXXXX", 6);
+	close(mkstemp(path));
+	close(oplog_open(path, &known, false));
+	assert_int_equal(known.end, 0);
+	unlink(old);
+	expect_whole(0);
+}
+
+/* A log of two would be cut off by each where the other has not heard of its end. */
+static void log_of_one(void **state)
+{
+	off_t whole = make_log();
+	struct oplog_known other = { 0 };
+	int fd = oplog_open(path, &known, true);
+
+	(void)state;
+	assert_true(fd >= 0);
+	append(100);
+	assert_int_equal(oplog_open(path, &other, false), -EINVAL);
+	assert_int_equal(lseek(fd, 0, SEEK_END), whole + 100);
+	close(fd);
+	expect_whole(whole);
 }
 
 /* Also what is too short for a record, alone or behind those of a log. */
@@ -305,8 +368,8 @@ static void no_text_is_cut_off(void **state)
 		assert_int_equal(truncate(path, at[i]), 0);
 		fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC);
 		assert_int_equal(write(fd, text, sizeof(text)), sizeof(text));
-		log_end = 0;
-		assert_int_equal(oplog_open(path, &log_end, false), -EINVAL);
+		known.end = 0;
+		assert_int_equal(oplog_open(path, &known, false), -EINVAL);
 		assert_int_equal(pread(fd, found, sizeof(found), at[i]),
 				 sizeof(found));
 		assert_memory_equal(found, text, sizeof(text));
@@ -321,13 +384,13 @@ static void log_without_a_hole(void **state)
 	struct rlimit all, limit;
 	off_t whole = make_log();
 	struct hal *hal;
-	int fd = oplog_open(path, &log_end, true);
+	int fd = oplog_open(path, &known, true);
 
 	(void)state;
 	assert_true(fd >= 0);
 	hal = open_logged(fd);
 	whole += 32;
-	log_end = (uint64_t)whole;
+	known.end = (uint64_t)whole;
 	signal(SIGXFSZ, SIG_IGN);
 	getrlimit(RLIMIT_FSIZE, &all);
 	limit = all;
@@ -335,14 +398,22 @@ static void log_without_a_hole(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	write_record(hal, 0);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
-	assert_true(log_end == OPLOG_ENDED);
+	assert_true(known.end == OPLOG_ENDED);
 	write_record(hal, 0);
 	assert_int_equal(hal_sync(hal), 0);
 	hal_close(hal);
 	assert_int_equal(lseek(fd, 0, SEEK_END), whole);
 	close(fd);
-	assert_int_equal(oplog_open(path, &log_end, true), -EINVAL);
-	assert_true(log_end == OPLOG_ENDED);
+	assert_int_equal(oplog_open(path, &known, true), -EINVAL);
+	assert_true(known.end == OPLOG_ENDED);
+	/* Nor is it gone on with by a rumpk that comes again. */
+	assert_int_equal(oplog_open(path, &known, false), -EINVAL);
+	assert_true(known.end == OPLOG_ENDED);
+	assert_int_equal(unlink(path), 0);
+	fd = oplog_open(path, &known, false);
+	assert_true(fd >= 0);
+	assert_int_equal(known.end, 0);
+	close(fd);
 	unlink(path);
 }
 
@@ -355,6 +426,9 @@ int main(void)
 		cmocka_unit_test(torn_record_of_another_cell),
 		cmocka_unit_test(length_beyond_all),
 		cmocka_unit_test(what_is_no_log_is_left_alone),
+		cmocka_unit_test(another_file_is_left_alone),
+		cmocka_unit_test(another_log_is_a_new_one),
+		cmocka_unit_test(log_of_one),
 		cmocka_unit_test(no_text_is_cut_off),
 		cmocka_unit_test(log_without_a_hole),
 	};
