@@ -113,6 +113,19 @@ static const char *yes(const json_t *object, const char *key, const char *word)
 	return json_is_true(json_object_get(object, key)) ? word : "";
 }
 
+/* As many as the log has lines of refused requests, those held back included. */
+static json_int_t refused(const json_t *counters)
+{
+	static const char *const reasons[] = { "perm",	"ro",	  "range",
+					       "inval", "unsupp", "stale" };
+	json_int_t n = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(reasons); i++)
+		n += number(counters, reasons[i]);
+	return n;
+}
+
 static void print_status(const json_t *a)
 {
 	const json_t *counters;
@@ -136,7 +149,7 @@ static void print_status(const json_t *a)
 		       " %12" JSON_INTEGER_FORMAT " %8" JSON_INTEGER_FORMAT "\n",
 		       text(c, "name"), text(c, "state"), number(c, "generation"),
 		       number(c, "in_flight"), number(counters, "reads"),
-		       number(counters, "writes"), number(counters, "perm"));
+		       number(counters, "writes"), refused(counters));
 	}
 }
 

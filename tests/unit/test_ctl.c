@@ -111,6 +111,32 @@ static void negative_size(void **state)
 	assert_non_null(strstr(said, "-5: no number is below 0; SIZE must be"));
 }
 
+/* Whatever it was refused for: the log has a line of each. */
+static void status_counts_what_was_refused(void **state)
+{
+	json_t *answer = json_pack(
+		"{s:[{s:s, s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}}]}",
+		"channels", "name", "nxblk0", "counters", "perm", 1, "ro", 20,
+		"range", 300, "inval", 4000, "unsupp", 50000, "stale", 600000,
+		"ioerr", 7000000, "writes", 2);
+	int out = memfd_create("said", MFD_CLOEXEC);
+	int before = dup(STDOUT_FILENO);
+
+	(void)state;
+	assert_non_null(answer);
+	fflush(stdout);
+	dup2(out, STDOUT_FILENO);
+	print_status(answer);
+	fflush(stdout);
+	dup2(before, STDOUT_FILENO);
+	memset(said, 0, sizeof(said));
+	assert_true(pread(out, said, sizeof(said) - 1, 0) > 0);
+	assert_non_null(strstr(said, " 654321\n"));
+	close(before);
+	close(out);
+	json_decref(answer);
+}
+
 /* A rumpk that answers and has gone before it is sent anything. */
 static pid_t answer_at_once(void)
 {
