@@ -114,11 +114,11 @@ static void negative_size(void **state)
 /* Whatever it was refused for: the log has a line of each. */
 static void status_counts_what_was_refused(void **state)
 {
-	json_t *answer = json_pack(
-		"{s:[{s:s, s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}}]}",
-		"channels", "name", "nxblk0", "counters", "perm", 1, "ro", 20,
-		"range", 300, "inval", 4000, "unsupp", 50000, "stale", 600000,
-		"ioerr", 7000000, "writes", 2);
+	json_t *answer =
+		json_pack("{s:[{s:s, s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}}]}",
+			  "channels", "name", "nxblk0", "counters", "perm", 1,
+			  "ro", 20, "range", 300, "inval", 4000, "unsupp",
+			  50000, "stale", 600000, "ioerr", 7000000, "writes", 2);
 	int out = memfd_create("said", MFD_CLOEXEC);
 	int before = dup(STDOUT_FILENO);
 
@@ -216,9 +216,13 @@ static void wrong_arguments(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(no_place_in_time),		 TEST(no_greeting_in_time),
-		TEST(timeout_nonsense),		 TEST(negative_size),
-		TEST(refused_before_it_is_sent), TEST(wrong_arguments),
+		TEST(no_place_in_time),
+		TEST(no_greeting_in_time),
+		TEST(timeout_nonsense),
+		TEST(negative_size),
+		TEST(status_counts_what_was_refused),
+		TEST(refused_before_it_is_sent),
+		TEST(wrong_arguments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
