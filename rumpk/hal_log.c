@@ -333,7 +333,8 @@ static int log_take(int fd)
 }
 
 /* How far a file is whole, by what is known, or else by what is in it. */
-static int64_t judge(int fd, uint64_t size, struct oplog_known *log, bool successor)
+static int64_t judge(int fd, uint64_t size, struct oplog_known *log,
+		     bool successor)
 {
 	uint8_t file[sizeof(log->file)];
 	bool same;
@@ -352,7 +353,8 @@ static int64_t judge(int fd, uint64_t size, struct oplog_known *log, bool succes
 }
 
 /* Cut off what is not whole, so that what follows can be read. */
-static int repair(int fd, const char *path, struct oplog_known *log, bool successor)
+static int repair(int fd, const char *path, struct oplog_known *log,
+		  bool successor)
 {
 	struct stat st;
 	int64_t whole;
