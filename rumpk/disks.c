@@ -261,8 +261,7 @@ static int log_disks(struct cell *c, const struct options *o)
 	if (fd < 0)
 		return log->end == OPLOG_ENDED ? 0 : fd;
 	for (i = 0; i < c->count && !err; i++) {
-		c->disk[i].hal = hal_log_open(c->disk[i].hal, fd, i,
-					      &log->end);
+		c->disk[i].hal = hal_log_open(c->disk[i].hal, fd, i, &log->end);
 		if (!c->disk[i].hal)
 			err = -EINVAL;
 	}
