@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -314,39 +313,18 @@ static int64_t whole_records(int fd, uint64_t size)
 	return begins_record(fd, at, size - at) ? (int64_t)at : -EINVAL;
 }
 
-/*
- * Two that append to one log would each cut off what the other has written. A worker's
- * hold goes with it, but not before its successor looks for it.
- */
-static int log_take(int fd)
-{
-	uint64_t until = now_ms() + TAKE_MS;
-
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return -errno;
-		if (now_ms() >= until)
-			return -EBUSY;
-		usleep(TAKE_RETRY_US);
-	}
-	return 0;
-}
-
 /* How far a file is whole, by what is known, or else by what is in it. */
 static int64_t judge(int fd, uint64_t size, struct oplog_known *log,
 		     bool successor)
 {
-	uint8_t file[sizeof(log->file)];
-	bool same;
+	bool same = image_is(fd, log->file);
 
-	image_identity(fd, file);
-	same = memcmp(file, log->file, sizeof(file)) == 0;
 	/* Nobody would miss what was not logged meanwhile. */
 	if (same && log->end == OPLOG_ENDED)
 		return -ESTALE;
 	if (!same && successor)
 		return -EEXIST;
-	memcpy(log->file, file, sizeof(file));
+	image_identity(fd, log->file);
 	if (!same || !log->end)
 		return whole_records(fd, size);
 	return log->end > size ? -ENODATA : (int64_t)log->end;
@@ -364,7 +342,11 @@ static int repair(int fd, const char *path, struct oplog_known *log,
 		memset(log, 0, sizeof(*log));
 		return 0;
 	}
-	err = log_take(fd);
+	/*
+	 * Two that append to one log would each cut off what the other has written. A
+	 * worker's hold goes with it, but not before its successor looks for it.
+	 */
+	err = flock_within(fd, TAKE_MS, TAKE_RETRY_US);
 	if (err)
 		return err;
 	if (fstat(fd, &st) < 0)
@@ -387,7 +369,7 @@ static const char *fault(int err)
 		return "is no operation log";
 	case -ENODATA:
 		return "is shorter than it was";
-	case -EBUSY:
+	case -EWOULDBLOCK:
 		return "is written by another rumpk";
 	case -EEXIST:
 		return "is another file than it was";

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,7 +17,7 @@
 
 #define LOCK_SUFFIX ".lock"
 #define LOCK_MS 30000
-#define LOCK_RETRY_MS 5
+#define LOCK_RETRY_US 5000
 
 static char *absolute(const char *path)
 {
@@ -28,18 +27,6 @@ static char *absolute(const char *path)
 	if (path[0] == '/' || !getcwd(cwd, sizeof(cwd)))
 		return strdup(path);
 	return asprintf(&out, "%s/%s", cwd, path) < 0 ? NULL : out;
-}
-
-static int flock_within(int fd, uint64_t ms)
-{
-	uint64_t until = now_ms() + ms;
-
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (now_ms() >= until)
-			return -errno;
-		usleep(LOCK_RETRY_MS * 1000);
-	}
-	return 0;
 }
 
 /* Somebody else's file could be held for ever, and is not waited for. */
@@ -96,7 +83,8 @@ static int lock_within(const char *option, const char *path)
 		if (fd < 0)
 			return fd;
 		now = now_ms();
-		err = flock_within(fd, now < until ? until - now : 0);
+		err = flock_within(fd, now < until ? until - now : 0,
+				   LOCK_RETRY_US);
 		if (!err && lock_is_there(path, fd))
 			return fd;
 		close(fd);

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -167,21 +166,16 @@ void safety_unmap(void *state, uint64_t length)
  */
 int safety_fence(int ledger_fd, unsigned int wait_ms)
 {
-	uint64_t until = now_ms() + wait_ms;
 	int fd = reopen(ledger_fd, O_RDWR);
 	int err;
 
 	if (fd < 0)
 		return -errno;
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		err = errno == EWOULDBLOCK ? -EBUSY : -errno;
-		if (err != -EBUSY || now_ms() >= until) {
-			close(fd);
-			return err;
-		}
-		usleep(FENCE_RETRY_US);
-	}
-	return fd;
+	err = flock_within(fd, wait_ms, FENCE_RETRY_US);
+	if (!err)
+		return fd;
+	close(fd);
+	return err == -EWOULDBLOCK ? -EBUSY : err;
 }
 
 static struct cspace_cap cap_of(unsigned int n, const struct disk_options *d)

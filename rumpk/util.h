@@ -5,10 +5,12 @@
 #ifndef RUMPK_UTIL_H
 #define RUMPK_UTIL_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdbool.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -62,6 +64,19 @@ static inline void close_fd(int *fd)
 static inline int fd_stat(int fd, struct stat *st)
 {
 	return (int)syscall(SYS_fstat, fd, st);
+}
+
+/* 0, -EWOULDBLOCK when somebody else has the lock for all that time, or another -errno. */
+static inline int flock_within(int fd, uint64_t ms, unsigned int retry_us)
+{
+	uint64_t until = now_ms() + ms;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK || now_ms() >= until)
+			return -errno;
+		usleep(retry_us);
+	}
+	return 0;
 }
 
 /* The SIGHUP of a terminal that is closed is the kernel's, and no operator's word. */
