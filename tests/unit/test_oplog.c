@@ -158,14 +158,19 @@ static void write_record(struct hal *hal, uint64_t offset)
 	assert_int_equal(carry_out(hal, HAL_WRITE, data, offset, 1024, false), 0);
 }
 
+static int new_file(void)
+{
+	strcpy(path, "/dev/shm/oplog-XXXXXX");
+	return mkstemp(path);
+}
+
 /* A log in a file, of three records; how long it is. */
 static off_t make_log(void)
 {
 	int fd;
 	struct hal *hal;
 
-	strcpy(path, "/dev/shm/oplog-XXXXXX");
-	close(mkstemp(path));
+	close(new_file());
 	known.end = 0;
 	fd = oplog_open(path, &known, false);
 	assert_true(fd >= 0);
@@ -291,34 +296,33 @@ static void what_is_no_log_is_left_alone(void **state)
 	unlink(path);
 }
 
+static void leaves_another_file_alone(bool successor)
+{
+	static const char text[4096] = "no record of any log";
+	char found[sizeof(text)];
+	char old[sizeof(path)];
+	int fd;
+
+	make_log();
+	memcpy(old, path, sizeof(old));
+	fd = new_file();
+	assert_int_equal(write(fd, text, sizeof(text)), sizeof(text));
+	assert_int_equal(oplog_open(path, &known, successor), -EINVAL);
+	assert_true(successor == (known.end == OPLOG_ENDED));
+	assert_int_equal(lseek(fd, 0, SEEK_END), sizeof(text));
+	assert_int_equal(pread(fd, found, sizeof(found), 0), sizeof(found));
+	assert_memory_equal(found, text, sizeof(text));
+	close(fd);
+	unlink(path);
+	unlink(old);
+}
+
 /* An end that is known is that of one file, whatever is named now. */
 static void another_file_is_left_alone(void **state)
 {
-	static const char text[4096] = "no record of any log";
-	char old[sizeof(path)];
-	char found[sizeof(text)];
-	bool successor;
-	int fd;
-
 	(void)state;
-	for (successor = false;; successor = true) {
-		make_log();
-		memcpy(old, path, sizeof(old));
-		memcpy(path + strlen(path) - 6, "XXXXXX", 6);
-		fd = mkstemp(path);
-		assert_int_equal(write(fd, text, sizeof(text)), sizeof(text));
-		assert_int_equal(oplog_open(path, &known, successor), -EINVAL);
-		assert_true(successor == (known.end == OPLOG_ENDED));
-		assert_int_equal(lseek(fd, 0, SEEK_END), sizeof(text));
-		assert_int_equal(pread(fd, found, sizeof(found), 0),
-				 sizeof(found));
-		assert_memory_equal(found, text, sizeof(text));
-		close(fd);
-		unlink(path);
-		unlink(old);
-		if (successor)
-			break;
-	}
+	leaves_another_file_alone(false);
+	leaves_another_file_alone(true);
 }
 
 /* What a rumpk that comes again is given in its place begins by itself. */
@@ -329,8 +333,7 @@ static void another_log_is_a_new_one(void **state)
 	(void)state;
 	make_log();
 	memcpy(old, path, sizeof(old));
-	memcpy(path + strlen(path) - 6, "XXXXXX", 6);
-	close(mkstemp(path));
+	close(new_file());
 	close(oplog_open(path, &known, false));
 	assert_int_equal(known.end, 0);
 	unlink(old);
