@@ -17,6 +17,8 @@ never=4294967295
 driver=/sys/bus/ion/drivers/nexus_blk
 wrong() { echo "$*"; dmesg | tail -n 20; exit 1; }
 await() { for _ in $(seq 300); do "$@" && return; sleep 0.1; done; wrong "in vain: $*"; }
+# Its node is there a moment before it can be opened.
+opens() { (: </dev/$disk) 2>/dev/null; }
 choose() { disk=$1 nexus=/sys/block/$1/nexus; }
 is() { [ "$(cat $nexus/$1 2>/dev/null)" = "$2" ]; }
 # Announces how it ended in /ended.NAME.
@@ -92,7 +94,7 @@ ended_badly own
 dmesg | grep "pages leaked" && wrong "leaked although drained"
 echo ion0-0700-1 >$driver/bind
 await is state live
-await [ -b /dev/$disk ]
+await opens
 is leaked_pages 0 || wrong "$(cat $nexus/leaked_pages) pages leaked although drained"
 works
 
@@ -109,7 +111,7 @@ ended_badly own
 echo continue-now
 echo ion0-0700-0 >$driver/bind
 await is state live
-await [ -b /dev/$disk ]
+await opens
 is leaked_pages 16 || wrong "$(cat $nexus/leaked_pages) pages leaked"
 works
 rmmod nexus_blk && rmmod nexus_ion || wrong "the modules do not unload"

@@ -26,7 +26,7 @@ sees leak 'kmemleak: [0-9]* new suspected memory leaks'
 uml 60 <<-RUN || fail "the guest ended with $?: $(<"$tmp/out")"
 	for _ in 1 2 3; do
 		insmod /modules/nexus_ion.ko && insmod /modules/nexus_blk.ko || exit 1
-		until [ -b /dev/nxblk0 ]; do sleep 0.1; done
+		until opens nxblk0; do sleep 0.1; done
 		$NO_ZERO_COPY nxblk0
 		dd if=/dev/urandom of=/tmp/data bs=1M count=8 2>/dev/null || exit 2
 		dd if=/tmp/data of=/dev/nxblk0 bs=1M conv=fsync 2>/dev/null || exit 3

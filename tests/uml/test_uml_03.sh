@@ -12,7 +12,7 @@ windows=("${rejected[@]}" "${ignored[@]}" foreign)
 planned uml-windows 17 17
 uml 120 <<-RUN || fail "the guest ended with $?: $(tail -n 3 "$tmp/out")"
 	insmod /modules/nexus_ion.ko && insmod /modules/nexus_blk.ko transport=loopback || exit 1
-	until [ -b /dev/nxblk0 ]; do sleep 0.1; done
+	until opens nxblk0; do sleep 0.1; done
 	$NO_ZERO_COPY nxblk0
 	for name in ${windows[*]}; do
 		insmod /modules/rogue_peer.ko misdeeds=\$name || exit 2

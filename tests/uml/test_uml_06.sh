@@ -37,7 +37,7 @@ uml "$REPLY" <<-RUN || fail "the guest ended with $?: $(tail -n 3 "$tmp/out")"
 		insmod /modules/rogue_peer.ko misdeeds=noise,none seed=\$seed most=50 || exit 102
 		touch /tmp/go
 		for disk in nxblk0 nxblk1 nxblk2; do
-			await [ -b /dev/\$disk ]
+			await opens \$disk
 			node \$disk
 			echo 2 >/sys/block/\$disk/nexus/outage_timeout
 			load \$disk &

@@ -18,7 +18,9 @@ uml 250 <<-'RUN' || fail "the guest ended with $?: $(tail -n 3 "$tmp/out")"
 	doubled() { [ "$(cat /sys/block/nxblk1/size)" = 65536 ]; }
 	insmod /modules/nexus_ion.ko && insmod /modules/nexus_blk.ko transport=ion || exit 101
 	insmod /modules/rogue_peer.ko misdeeds=capacity-flips,read-only-flips || exit 102
-	await [ -b /dev/nxblk2 ]
+	for disk in nxblk0 nxblk1 nxblk2; do
+		await opens $disk
+	done
 	dd if=/image of=/dev/nxblk1 bs=64k conv=fsync 2>/dev/null || exit 103
 	mount -t ext4 /dev/nxblk1 /mnt || exit 104
 	touch /tmp/go

@@ -17,8 +17,6 @@ script() {
 	cat - /dev/fd/3 3<&0 >"$tmp/$1" <<'GUEST'
 wrong() { echo "$*"; dmesg | tail -n 20; exit 1; }
 await() { for _ in $(seq 300); do "$@" && return; sleep 0.1; done; wrong "in vain: $*"; }
-# Its node is there a moment before it can be opened.
-opens() { (: </dev/nxblk0) 2>/dev/null; }
 # Who looked for partitions in the new disk, a worker of the kernel, closes it one tick later.
 unused() { [ "$(cat /sys/module/nexus_blk/refcnt)" = 0 ]; }
 GUEST
@@ -26,7 +24,7 @@ GUEST
 
 script down.sh <<'GUEST'
 nexus=/sys/block/nxblk0/nexus
-await opens
+await opens nxblk0
 exec 3>>/dev/nxblk0
 dd if=/expected of=/dev/nxblk0 bs=512 seek=8 count=1 conv=notrunc 2>/dev/null
 dd if=/dev/nxblk0 of=/dev/null bs=512 skip=1024 count=1 2>/dev/null &
@@ -41,7 +39,7 @@ exec 3>&-
 wait
 dmesg | grep -E "ended unanswered|page write|no host" && wrong "dirty data was thrown away"
 echo ion0-0700-0 >/sys/bus/ion/drivers/nexus_blk/bind || wrong "not bound"
-await opens
+await opens nxblk0
 dd if=/dev/nxblk0 bs=512 skip=8 count=1 2>/dev/null | cmp - /expected || wrong "the write is lost"
 await unused
 rmmod nexus_blk && rmmod nexus_ion || wrong "the modules do not unload"
@@ -49,7 +47,7 @@ GUEST
 
 # What else is answered during the removal: INFO, ten times a second, or a reader.
 script held.sh <<'GUEST'
-await opens
+await opens nxblk0
 # This wait is long, and wanted.
 echo 0 >/proc/sys/kernel/hung_task_timeout_secs
 echo requeue >/sys/block/nxblk0/nexus/outage_timeout

@@ -11,7 +11,7 @@ cat >"$tmp/lost.sh" <<'GUEST'
 wrong() { echo "$*"; dmesg | tail -n 20; exit 1; }
 read_one() { dd if=/dev/nxblk0 of=/dev/null bs=512 skip=8 count=1 iflag=direct 2>/dev/null; }
 await() { for _ in $(seq 300); do "$@" && return; sleep 0.1; done; wrong "in vain: $*"; }
-await [ -b /dev/nxblk0 ]
+await opens nxblk0
 dd if=/expected of=/dev/nxblk0 bs=512 seek=1024 count=1 oflag=direct 2>/dev/null && wrong "written"
 [ "$(cat /sys/block/nxblk0/nexus/reason)" = "the host denies INFO" ] || wrong "not denied"
 read_one && wrong "not refused"

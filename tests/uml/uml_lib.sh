@@ -27,8 +27,8 @@ readonly NO_ZERO_COPY='
 # a name in /dev that has just gone makes a file, which then is in the disk's way.
 readonly NODE='node() { rm -f /tmp/$1; mknod /tmp/$1 b $(tr : " " </sys/block/$1/dev); }'
 
-# uml_root: $tmp/root, with busybox, every module, and a first process that runs
-# /run.sh; what that prints is /out, its status /status.
+# uml_root: $tmp/root, with busybox, every module, the command "opens DISK" and a first
+# process that runs /run.sh; what that prints is /out, its status /status.
 uml_root() {
 	local root=$tmp/root
 	[[ ! -e $root ]] || return 0
@@ -38,6 +38,13 @@ uml_root() {
 		[[ $applet == busybox ]] || ln -s busybox "$root/bin/$applet"
 	done < <(/bin/busybox --list)
 	find "$uml_modules" -name '*.ko' -exec cp -t "$root/modules" {} +
+	# A disk's node is there a moment before it can be opened, and in that moment this
+	# kernel lets another process run.
+	cat >"$root/bin/opens" <<-'OPENS'
+		#!/bin/sh
+		(: <"/dev/$1") 2>/dev/null
+	OPENS
+	chmod +x "$root/bin/opens"
 	cat >"$root/init" <<-'INIT'
 		#!/bin/sh
 		export PATH=/bin
