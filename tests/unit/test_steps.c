@@ -68,7 +68,7 @@ static uint8_t round_number;
 /* No cleaning up: as a signal does it, which confinement does not allow. */
 static void here(const char *step)
 {
-	if (!in_worker || strcmp(page->step, step) || --page->at)
+	if (!in_worker || !*step || strcmp(page->step, step) || --page->at)
 		return;
 	page->died++;
 	page->at = 1;
@@ -195,9 +195,11 @@ static void start(void)
 	assert_int_equal(sim_attach(&g, ALL, DEPTH), 0);
 }
 
+/* A host that has not seen a reset yet still shows the former generation as LIVE. */
 static bool is_live(void)
 {
-	return ion_load_acquire(&g.end.theirs->state) == ION_HOST_LIVE &&
+	return g.end.state == ION_GUEST_LIVE &&
+	       ion_load_acquire(&g.end.theirs->state) == ION_HOST_LIVE &&
 	       ion_read(&g.end.theirs->generation) == g.end.generation;
 }
 
